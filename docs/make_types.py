@@ -1,0 +1,172 @@
+"""Writes docs/types.md from the type map; run `python docs/make_types.py` after changing either.
+
+What each reader makes of a Parquet type was observed with pandas 3.1 (pyarrow 26), polars 2.1,
+DuckDB 1.5 and Spark 4.3; the tests observe the first three again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from duckwarp.engine.types import COMPOSITE, ENUM, FALLBACK, RULES, Rule
+
+PAGE = Path(__file__).with_name("types.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The type that each reader gives a column of one Parquet type."""
+
+    pandas: str
+    polars: str
+    duckdb: str
+    spark: str
+
+
+READERS = {
+    "BOOLEAN": Readers("bool", "Boolean", "BOOLEAN", "boolean"),
+    "INT16": Readers("int16", "Int16", "SMALLINT", "smallint"),
+    "INT32": Readers("int32", "Int32", "INTEGER", "int"),
+    "INT64": Readers("int64", "Int64", "BIGINT", "bigint"),
+    "UINT32": Readers("uint32", "UInt32", "UINTEGER", "bigint"),
+    "FLOAT": Readers("float32", "Float32", "FLOAT", "float"),
+    "DOUBLE": Readers("float64", "Float64", "DOUBLE", "double"),
+    "DECIMAL": Readers("object (Decimal)", "Decimal", "DECIMAL", "decimal"),
+    "STRING": Readers("str", "String", "VARCHAR", "string"),
+    "BYTE_ARRAY": Readers("object (bytes)", "Binary", "BLOB", "binary"),
+    "UUID": Readers("object (UUID)", "Binary", "UUID", "refused"),
+    "JSON": Readers("object (str)", "Binary", "JSON", "string"),
+    "DATE": Readers("object (date)", "Date", "DATE", "date"),
+    "TIMESTAMP": Readers("datetime64[us]", "Datetime(us)", "TIMESTAMP", "timestamp_ntz"),
+    "TIMESTAMP UTC": Readers(
+        "datetime64[us, UTC]", "Datetime(us, UTC)", "TIMESTAMP WITH TIME ZONE", "timestamp"
+    ),
+    "TIME": Readers("object (time)", "Time", "TIME", "refused"),
+    "LIST": Readers("object (array)", "List", "LIST", "array"),
+}
+
+# How the page calls a row of the map that has no names of its own.
+NAMELESS = (
+    ("enums", ENUM),
+    ("composites, arrays of composites", COMPOSITE),
+    ("ranges, multiranges, and every type not named here", FALLBACK),
+)
+
+INTRODUCTION = """# Types
+
+Generated from the type map by `docs/make_types.py`; do not edit.
+
+A value in the file equals the value in PostgreSQL, or the run names the column and says how many
+values could not be kept. Types are what `pg_type` says by OID, under all domains: a user's enum
+called `date` is an enum. "Text" is PostgreSQL's own output under fixed settings (ISO dates, ISO
+8601 intervals, UTC, UTF-8), whatever the server's defaults are.
+"""
+
+NUMBERS = """## Numbers with decimals
+
+| PostgreSQL | written as | why |
+|---|---|---|
+| `numeric(p,s)` with p ≤ 38 and 0 ≤ s ≤ p | `DECIMAL(p,s)` | the declaration; NaN is a special value |
+| `numeric(p,s)` with s < 0 | `DECIMAL(p-s,0)` while p-s ≤ 38 | whole numbers |
+| `numeric` without precision, with p > 38, or with s > p | `DECIMAL(18,s)` or `DECIMAL(38,s)` | measured in the run's snapshot: the smallest s that holds every value exactly, a function of the data alone; an empty column is `DECIMAL(18,0)`; text if no DECIMAL holds them |
+| `money` | `DECIMAL(19,2)` | the scale is what the database's `lc_monetary` gives |
+"""
+
+ARRAYS = """## Arrays
+
+| PostgreSQL | written as | why |
+|---|---|---|
+| one dimension everywhere | LIST of what the elements are written as | NULL arrays, empty arrays and NULL elements stay apart; JSON elements are text |
+| any array with more dimensions, arrays of composites, arrays of arrays through domains | JSON | PostgreSQL does not enforce declared dimensions: the data are looked at, and the number of such arrays is reported |
+
+Lower bounds other than 1 have no place in a LIST or in JSON: they are counted and reported.
+"""
+
+SPECIAL = """## Special values
+
+What a column's Parquet type cannot hold: {kinds}. `--special-values` says what becomes of them:
+
+- `null` (default): the type stays, the value is NULL, and an event, the summary and the dictionary
+  say how many there were of which kind;
+- `text`: the whole column is PostgreSQL's text, exact;
+- `error`: the source fails, and the message names the column.
+
+The same goes for elements of arrays. In composites, ranges and arrays that are written as JSON or
+text such values are kept as they are, since text holds them.
+
+Text that is not valid UTF-8 can exist in a SQL_ASCII database only; no setting makes it text, so the
+source fails, and the message names the table, the column and a row to look at.
+"""
+
+ORDER = """## Order
+
+Rows are ordered by the first column, then by the others from left to right, ascending, NULLs last.
+The order is that of the values as they are written, so that it can be checked in the file:
+
+- text, enums, JSON and everything written as text by their bytes in UTF-8, not by a locale;
+- numbers, dates and times by value; -0.0 directly after 0.0, NaN after infinity;
+- booleans false first, UUIDs and bytes as unsigned bytes;
+- lists element by element, a shorter list before its continuation, NULL elements last.
+
+Every column takes part, so no two different rows tie, and the file does not depend on the physical
+order of the rows.
+"""
+
+READING = """## How readers see it
+
+| Parquet | pandas | polars | DuckDB | Spark |
+|---|---|---|---|---|
+"""
+
+READING_NOTES = """
+pandas is read with its default backend. polars shows JSON and UUID as their bytes: cast JSON with
+`.cast(pl.String)`. Spark 4.3 refuses files with TIME or UUID columns unless a schema leaves those
+columns out. Dates before year 1 and after 9999 are right in the file, but Python's own `datetime`
+cannot show them: read them with DuckDB, or as integers.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    kinds = sorted(
+        {special.kind for rule in RULES for special in rule.specials} | {"NaN in a DECIMAL"}
+    )
+    sections = [
+        INTRODUCTION,
+        "\n".join(_map()) + "\n",
+        NUMBERS,
+        ARRAYS,
+        SPECIAL.format(kinds=", ".join(kinds)),
+        ORDER,
+        READING + "\n".join(_reading()) + "\n" + READING_NOTES,
+    ]
+    return "\n".join(sections)
+
+
+def _map() -> Iterator[str]:
+    yield "| PostgreSQL | written as | why |"
+    yield "|---|---|---|"
+    for rule in RULES:
+        yield _row(", ".join(f"`{name}`" for name in rule.types) + _origin(rule), rule)
+    yield "| domains | as the type under them | |"
+    for name, rule in NAMELESS:
+        yield _row(name, rule)
+
+
+def _row(name: str, rule: Rule) -> str:
+    return f"| {name} | {rule.shown} | {rule.why} |"
+
+
+def _origin(rule: Rule) -> str:
+    return f" ({rule.extension})" if rule.extension else ""
+
+
+def _reading() -> Iterator[str]:
+    for name, readers in READERS.items():
+        yield f"| {name} | {readers.pandas} | {readers.polars} | {readers.duckdb} | {readers.spark} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,246 @@
+"""The command line: parse, call, show, exit code. No SQL, no DuckDB, and no rule of an export.
+
+Results go to standard output, everything else for people to standard error. What is heavy is
+imported by the command that needs it, so that `--help` and completion are quick.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from duckwarp.errors import Terminated, UsageError
+from duckwarp.settings import Settings
+from duckwarp.terminal import usage
+from duckwarp.terminal.endings import Commands, Manner, print_document
+from duckwarp.terminal.usage import ExitCode
+from duckwarp.version import __version__
+
+if TYPE_CHECKING:
+    from duckwarp.source.registry import Selection
+    from duckwarp.terminal.audience import Audience
+
+DEFAULTS = Settings()
+DEMO_PUBLICATION = "adhd"
+DEMO_SOURCE = "adhd_summary_open_referrals_age"
+
+app = typer.Typer(
+    cls=Commands,
+    help="Publish PostgreSQL tables as Parquet files and data dictionaries.",
+    epilog=usage.ROOT_EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The console entry point: run a command and leave with its exit code.
+
+    `arguments` are those of the process unless given. Raises `SystemExit`.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # Looked for before parsing, because what the parser refuses is told in this manner, too.
+    manner = Manner(json="--json" in given, verbose=not {"-v", "--verbose"}.isdisjoint(given))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with _sigterm_raises():
+        app(given, prog_name="duckwarp", obj=manner)
+    raise AssertionError("unreachable: a command always exits")
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM as an exception, once: a second one must not cut the cleaning up short."""
+
+    def terminate(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"duckwarp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # its callback does the work
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None: ...
+
+
+@app.command(cls=usage.Command, epilog=usage.EXPORT_EPILOG)
+def export(  # noqa: PLR0917  # typer passes them by name
+    publication: usage.Publication = None,
+    source: usage.Sources = None,
+    everything: usage.Everything = False,
+    schema: usage.Schema = None,
+    table: usage.Tables = None,
+    fail_on_missing: usage.FailOnMissing = False,
+    dsn: usage.Dsn = None,
+    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
+    output: usage.Output = DEFAULTS.output_dir,
+    compression: usage.CompressionChoice = DEFAULTS.compression,
+    special_values: usage.SpecialValuesChoice = DEFAULTS.special_values,
+    enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
+    lock_timeout: usage.LockTimeout = DEFAULTS.lock_timeout_seconds,
+    period: usage.Period = None,
+    plan: usage.PlanOnly = False,
+    quiet: usage.Quiet = False,
+    json: usage.Json = False,
+    events: usage.Events = None,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """Write a Parquet file and a data dictionary for each source."""
+    from duckwarp.source.registry import Selection
+    from duckwarp.terminal.audience import Audience
+
+    selection = Selection(
+        publication=publication,
+        codes=tuple(source or ()),
+        everything=everything,
+        schema=schema,
+        tables=tuple(table or ()),
+    )
+    settings = Settings(
+        dsn=_checked(dsn),
+        output_dir=output,
+        registry_schema=registry_schema,
+        compression=compression,
+        special_values=special_values,
+        enable_row_security=enable_row_security,
+        fail_on_missing=fail_on_missing,
+        lock_timeout_seconds=lock_timeout,
+    )
+    if plan:
+        raise typer.Exit(_show_plan(selection, settings, json))
+    audience = Audience(quiet=quiet, json=json, events=events)
+    raise typer.Exit(_export(selection, settings, audience, period))
+
+
+@app.command(cls=usage.Command, epilog=usage.SOURCES_EPILOG)
+def sources(
+    publication: usage.Publication = None,
+    dsn: usage.Dsn = None,
+    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
+    json: usage.Json = False,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """List the sources of the registry and their relations."""
+    from duckwarp.source.registry import Selection
+    from duckwarp.survey import list_sources
+    from duckwarp.terminal.documents import sources_document
+    from duckwarp.terminal.render import show, sources_page
+
+    selection = Selection(publication=publication, everything=publication is None)
+    settings = Settings(dsn=_checked(dsn), registry_schema=registry_schema)
+    found = list_sources(selection, settings)
+    if json:
+        print_document(sources_document(found))
+    else:
+        show(partial(sources_page, found), sys.stdout)
+
+
+@app.command(cls=usage.Command, epilog=usage.DESCRIBE_EPILOG)
+def describe(
+    code: usage.Code,
+    dsn: usage.Dsn = None,
+    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
+    json: usage.Json = False,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """Show the data dictionary of a source, from the database."""
+    from duckwarp.source.registry import Selection
+    from duckwarp.survey import describe_source
+    from duckwarp.terminal.documents import description_document
+    from duckwarp.terminal.render import description_page, show
+
+    settings = Settings(dsn=_checked(dsn), registry_schema=registry_schema)
+    description = describe_source(Selection(codes=(code,)), settings)
+    if json:
+        print_document(description_document(description))
+    else:
+        show(partial(description_page, description), sys.stdout)
+
+
+@app.command(cls=usage.Command, epilog=usage.DEMO_EPILOG)
+def demo(
+    output: usage.Output = DEFAULTS.output_dir,
+    keep: usage.Keep = False,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """Export a sample publication from a PostgreSQL of its own.
+
+    The server lives in a temporary folder and ends with the command. The exit code is the export's.
+    """
+    from duckwarp.demo import demo_database
+    from duckwarp.source.registry import Selection
+    from duckwarp.terminal.audience import Audience
+    from duckwarp.terminal.render import demo_page, show
+
+    print("starting PostgreSQL and filling it with a sample publication", file=sys.stderr)
+    with demo_database(keep=keep) as database:
+        settings = Settings(dsn=database.dsn, output_dir=output)
+        selection = Selection(publication=DEMO_PUBLICATION)
+        code = _export(selection, settings, Audience())
+    kept = database if keep else None
+    show(partial(demo_page, output, DEMO_SOURCE, kept), sys.stdout)
+    raise typer.Exit(code)
+
+
+def _checked(dsn: str | None) -> str | None:
+    if dsn is not None and not dsn.strip():
+        raise UsageError("--dsn is empty: leave it out to use the environment")
+    return dsn
+
+
+def _export(
+    selection: Selection, settings: Settings, audience: Audience, period: str | None = None
+) -> ExitCode:
+    from duckwarp.exporter import run_export
+    from duckwarp.results import SourceState
+
+    with audience.listening(selection.publication or "export") as store:
+        report = run_export(
+            selection, settings, store, publication=selection.publication, period=period
+        )
+    failed = report.of_state(SourceState.FAILED)
+    code = ExitCode.SOURCE_FAILED if failed else ExitCode.OK
+    audience.report(report, code)
+    return code
+
+
+def _show_plan(selection: Selection, settings: Settings, json: bool) -> ExitCode:
+    from duckwarp.survey import plan_export
+    from duckwarp.terminal.documents import plan_document
+    from duckwarp.terminal.render import plan_page, show
+
+    planned = plan_export(selection, settings)
+    failing = any(entry.plan is None and not entry.missing for entry in planned)
+    code = ExitCode.SOURCE_FAILED if failing else ExitCode.OK
+    if json:
+        print_document(plan_document(planned, code))
+    else:
+        show(partial(plan_page, planned), sys.stdout)
+    return code

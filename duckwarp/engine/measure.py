@@ -1,0 +1,231 @@
+"""What has to be counted on the server before a column's form is known, as SQL.
+
+One query for a whole relation, in the run's snapshot: exact aggregates, never statistics, so that
+the same data always give the same schema. Most relations need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from duckwarp.engine import geo, numbers
+from duckwarp.engine.quoting import identifier, literal
+from duckwarp.engine.types import FALLBACK, Facts, Special, filled, rule_for
+from duckwarp.source.metadata import Column
+from duckwarp.source.pgtypes import PgType, ServerTraits
+
+RELATION_ALIAS = "r"
+ELEMENT_ALIAS = "e"
+SEVERAL_DIMENSIONS = "several dimensions"
+LOWER_BOUNDS = "lower bounds"
+INVALID_TEXT = "invalid UTF-8"
+INVALID_ROW = "a row with invalid UTF-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One aggregate over one column; `name` is its key in `Facts`."""
+
+    name: str
+    expression: str
+
+
+def reference(column: Column, resolved: PgType) -> str:
+    """The column in PostgreSQL, freed of domains where its type is a built-in one."""
+    plain = f"{RELATION_ALIAS}.{identifier(column.name)}"
+    if column.pg_type.kind != "domain" and not _array_of_domain(resolved):
+        return plain
+    return f"{plain}{_cast(resolved)}"
+
+
+def _array_of_domain(pg_type: PgType) -> bool:
+    return pg_type.element is not None and pg_type.element.kind == "domain"
+
+
+def _cast(pg_type: PgType) -> str:
+    element, _ = pg_type.element.resolved(-1) if pg_type.element is not None else (pg_type, -1)
+    if pg_type.kind == "array" and element.kind != "array":
+        return f"::{identifier(element.schema)}.{identifier(element.name)}[]"
+    return f"::{identifier(pg_type.schema)}.{identifier(pg_type.name)}"
+
+
+def specials_of(pg_type: PgType, typmod: int, traits: ServerTraits) -> tuple[Special, ...]:
+    """The kinds of value of a plain type that its Parquet type cannot hold."""
+    if is_numeric(pg_type):
+        return numbers.specials(pg_type, typmod, traits.version)
+    return rule_for(pg_type).specials
+
+
+def is_numeric(pg_type: PgType) -> bool:
+    """Whether `numbers` decides about the type."""
+    return pg_type.builtin and pg_type.name in ("numeric", "money")
+
+
+def measures_of(column: Column, traits: ServerTraits, *, everything: bool) -> list[Measure]:
+    """What to count for one column.
+
+    With `everything`, special values are counted also where a guard would notice them during the
+    copy: for the second attempt at a relation in which a guard did.
+    """
+    resolved, typmod = column.pg_type.resolved(column.typmod)
+    source = reference(column, resolved)
+    if resolved.kind == "array":
+        return _array_measures(resolved, typmod, source, traits) + _text_measures(column, traits)
+    specials = specials_of(resolved, typmod, traits)
+    measures = []
+    if is_numeric(resolved) and numbers.declared(resolved, typmod, traits.money_scale) is None:
+        measures += _digits(source, specials, traits)
+        everything = True
+    if everything:
+        measures += [_count(special, source) for special in specials]
+    measures += _named(geo.srid_measures(resolved, typmod, source))
+    return measures + _text_measures(column, traits)
+
+
+def _named(expressions: Mapping[str, str]) -> list[Measure]:
+    return [Measure(name=name, expression=text) for name, text in expressions.items()]
+
+
+def _count(special: Special, source: str) -> Measure:
+    predicate = special.predicate.replace("{c}", source)
+    return Measure(name=special.kind, expression=f"count(*) FILTER (WHERE {predicate})")
+
+
+def _digits(source: str, specials: Sequence[Special], traits: ServerTraits) -> list[Measure]:
+    finite = " OR ".join(special.predicate.replace("{c}", source) for special in specials)
+    scale = numbers.scale_measure(traits.version).replace("{c}", source)
+    expressions = {"min_scale": f"max({scale})", "minimum": f"min({source})"}
+    expressions |= {"maximum": f"max({source})"}
+    return [
+        Measure(name=name, expression=f"{aggregate} FILTER (WHERE NOT ({finite}))")
+        for name, aggregate in expressions.items()
+    ]
+
+
+def _array_measures(array: PgType, typmod: int, source: str, traits: ServerTraits) -> list[Measure]:
+    """Dimensions, lower bounds, and the elements' own measures, through unnest."""
+    assert array.element is not None
+    element, element_typmod = array.element.resolved(typmod)
+    measures = [
+        Measure(
+            name=SEVERAL_DIMENSIONS,
+            expression=f"count(*) FILTER (WHERE pg_catalog.array_ndims({source}) > 1)",
+        ),
+        Measure(
+            name=LOWER_BOUNDS,
+            # A bound other than 1 in any dimension, as in [0:2] or [1:2][5:6].
+            expression="count(*) FILTER (WHERE "
+            rf"pg_catalog.array_dims({source}) ~ '\[(?!1:)')",
+        ),
+    ]
+    specials = specials_of(element, element_typmod, traits)
+    inner = [_count(special, ELEMENT_ALIAS) for special in specials]
+    if is_numeric(element) and (
+        numbers.declared(element, element_typmod, traits.money_scale) is None
+    ):
+        inner += _digits(ELEMENT_ALIAS, specials, traits)
+    inner += _named(geo.srid_measures(element, element_typmod, ELEMENT_ALIAS))
+    return measures + [_over_elements(each, source) for each in inner]
+
+
+# How the measures of single arrays are put together; counts are summed.
+_OUTER = {
+    "min_scale": "max",
+    "minimum": "min",
+    "maximum": "max",
+    geo.FIRST_SRID: "min",
+    geo.LAST_SRID: "max",
+}
+
+
+def _over_elements(measure: Measure, source: str) -> Measure:
+    return Measure(
+        name=measure.name,
+        expression=f"{_OUTER.get(measure.name, 'sum')}((SELECT {measure.expression} "
+        f"FROM pg_catalog.unnest({source}) AS u({ELEMENT_ALIAS})))",
+    )
+
+
+# Well-formed UTF-8 (Unicode 16, table 3-7), byte by byte: in a SQL_ASCII database a regular
+# expression sees bytes.
+_UTF8 = (
+    r"^([\x01-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
+    r"|[\xe1-\xec\xee\xef][\x80-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]"
+    r"|\xf0[\x90-\xbf][\x80-\xbf][\x80-\xbf]|[\xf1-\xf3][\x80-\xbf][\x80-\xbf][\x80-\xbf]"
+    r"|\xf4[\x80-\x8f][\x80-\xbf][\x80-\xbf])*$"
+)
+
+
+def _written_text(column: Column) -> str | None:
+    """PostgreSQL's expression for the text of a value; None for a type whose values stay none."""
+    resolved, _ = column.pg_type.resolved(column.typmod)
+    source = reference(column, resolved)
+    if resolved.kind == "array":
+        return filled(FALLBACK.select, resolved, source)
+    rule = rule_for(resolved)
+    is_text = rule.duckdb_type == "VARCHAR" and not is_numeric(resolved)
+    return filled(rule.select, resolved, source) if is_text else None
+
+
+def _text_measures(column: Column, traits: ServerTraits) -> list[Measure]:
+    """SQL_ASCII promises nothing about bytes: whatever becomes text has to be looked at."""
+    text = _written_text(column) if traits.encoding == "SQL_ASCII" else None
+    return [] if text is None else [Measure(name=INVALID_TEXT, expression=_count_invalid(text))]
+
+
+def _count_invalid(text: str) -> str:
+    return f"count(*) FILTER (WHERE {text} !~ '{_UTF8}')"
+
+
+def closer_measures(column: Column, facts: Facts, row: str) -> list[Measure]:
+    """What to ask in a second query because of what the first one gave: mostly nothing.
+
+    `row` is an expression that names a row, as `row_name` gives it.
+    """
+    measures = []
+    if int(facts.get(INVALID_TEXT) or 0):
+        invalid = f"{_written_text(column)} !~ '{_UTF8}'"
+        measures.append(
+            Measure(name=INVALID_ROW, expression=f"min({row}) FILTER (WHERE {invalid})")
+        )
+    resolved, typmod = column.pg_type.resolved(column.typmod)
+    source = reference(column, resolved)
+    if resolved.element is None:
+        others = geo.other_srids_measure(resolved, source, facts)
+        return measures + _named({geo.OTHER_SRIDS: others} if others else {})
+    element, _ = resolved.element.resolved(typmod)
+    others = geo.other_srids_measure(element, ELEMENT_ALIAS, facts)
+    inner = _named({geo.OTHER_SRIDS: others} if others else {})
+    return measures + [_over_elements(each, source) for each in inner]
+
+
+def row_name(relation: str, first: Column, *, has_ctid: bool) -> str:
+    """PostgreSQL's expression for words that lead to a row of `relation`.
+
+    Its place where it has one, else its first value, which is shown as bytes: it may be the very
+    text that is no UTF-8.
+    """
+    if has_ctid:
+        place = f"{RELATION_ALIAS}.ctid::text || ' of ' || {RELATION_ALIAS}.tableoid"
+        return f"'ctid ' || {place}::pg_catalog.regclass::text"
+    resolved, _ = first.pg_type.resolved(first.typmod)
+    text = filled(FALLBACK.select, resolved, reference(first, resolved))
+    shown = f"pg_catalog.encode(pg_catalog.textsend({text}), 'escape')"
+    words = literal(f'the row of {relation} with "{first.name}" = ')
+    return f"{words} || coalesce({shown}, 'NULL')"
+
+
+def measuring_query(measures: Sequence[Measure], schema: str, table: str) -> str:
+    """The query that gives all measures as one text[], in order.
+
+    An array, since a select list ends at 1,664 entries.
+    """
+    values = ", ".join(f"({measure.expression})::text" for measure in measures)
+    relation = f"{identifier(schema)}.{identifier(table)}"
+    return f"SELECT ARRAY[{values}]::text[] FROM {relation} AS {RELATION_ALIAS}"
+
+
+def facts_from(measures: Sequence[Measure], values: Sequence[str | None]) -> Facts:
+    """The values of `measuring_query` under the names of their measures."""
+    return {measure.name: value for measure, value in zip(measures, values, strict=True)}

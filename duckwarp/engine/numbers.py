@@ -1,0 +1,99 @@
+"""Numeric and money: which DECIMAL holds the values, from the declaration or from the data.
+
+A declared numeric(p,s) that a DECIMAL can hold keeps its declaration. For the rest the smallest
+scale and one of two precisions are chosen from what was measured, as a function of the data alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from duckwarp.engine.types import Facts, Special
+from duckwarp.source.pgtypes import PgType, numeric_precision
+
+NARROW_PRECISION = 18  # the largest that fits 64 bits
+WIDE_PRECISION = 38  # the largest that fits 128 bits, and that DuckDB and Arrow have
+MONEY_PRECISION = 19
+INFINITY_SINCE = 140000
+
+NAN = Special(kind="NaN", predicate="{c} = 'NaN'")
+INFINITE = Special(kind="infinity", predicate="{c} IN ('Infinity', '-Infinity')")
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalType:
+    """DECIMAL(precision, scale)."""
+
+    precision: int
+    scale: int
+
+    @property
+    def duckdb(self) -> str:
+        """DuckDB's name for it."""
+        return f"DECIMAL({self.precision},{self.scale})"
+
+    @property
+    def postgres(self) -> str:
+        """PostgreSQL's name for it."""
+        return f"numeric({self.precision},{self.scale})"
+
+    @property
+    def width_bytes(self) -> int:
+        """Bytes of a value in a Parquet page, uncompressed."""
+        return 8 if self.precision <= NARROW_PRECISION else 16
+
+
+def declared(pg_type: PgType, typmod: int, money_scale: int) -> DecimalType | None:
+    """The DECIMAL that the declaration alone gives, or None where the data have to be measured."""
+    if pg_type.name == "money":
+        return DecimalType(MONEY_PRECISION, money_scale)
+    if typmod < 0:
+        return None
+    precision, scale = numeric_precision(typmod)
+    if scale < 0:
+        precision, scale = precision - scale, 0
+    return DecimalType(precision, scale) if scale <= precision <= WIDE_PRECISION else None
+
+
+def declares(pg_type: PgType, typmod: int, decimal: DecimalType) -> bool:
+    """Whether `decimal` is the very declaration of the type."""
+    return pg_type.name == "numeric" and numeric_precision(typmod) == (
+        decimal.precision,
+        decimal.scale,
+    )
+
+
+def measured(facts: Facts) -> DecimalType | None:
+    """The DECIMAL that holds all measured values exactly, or None if there is none.
+
+    `facts` has `min_scale`, `minimum` and `maximum` over the finite values; an empty column is
+    DECIMAL(18,0).
+    """
+    scale = int(facts["min_scale"] or 0)
+    extremes = [Decimal(value) for name in ("minimum", "maximum") if (value := facts[name])]
+    digits = max((_integer_digits(value) for value in extremes), default=0)
+    for precision in (NARROW_PRECISION, WIDE_PRECISION):
+        if digits + scale <= precision:
+            return DecimalType(precision, scale)
+    return None
+
+
+def _integer_digits(value: Decimal) -> int:
+    return max(value.adjusted() + 1, 0) if value else 0
+
+
+def specials(pg_type: PgType, typmod: int, server_version: int) -> tuple[Special, ...]:
+    """What a numeric of this declaration may hold besides numbers; a declared one no infinity."""
+    if pg_type.name == "money":
+        return ()
+    if typmod >= 0 or server_version < INFINITY_SINCE:
+        return (NAN,)
+    return (NAN, INFINITE)
+
+
+def scale_measure(server_version: int) -> str:
+    """The expression for the fewest fraction digits that hold `{c}`; `min_scale` came with 13."""
+    if server_version >= 130000:
+        return "pg_catalog.min_scale({c})"
+    return "pg_catalog.length(pg_catalog.rtrim(pg_catalog.split_part({c}::text, '.', 2), '0'))"

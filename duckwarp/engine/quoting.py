@@ -1,0 +1,17 @@
+"""Identifiers and literals as text, for the SQL that the engine writes.
+
+The rules are the same for PostgreSQL (with `standard_conforming_strings`, which every session of a
+run has on) and for DuckDB.
+"""
+
+from __future__ import annotations
+
+
+def identifier(name: str) -> str:
+    """A name in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string in single quotes."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,161 @@
+"""The DuckDB connection of a run: the extension, the attachments, the limits, the snapshot.
+
+The password goes into a DuckDB SECRET and nowhere else: a connection string would come back in
+DuckDB's error messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import psutil
+
+from duckwarp.engine.quoting import identifier, literal
+from duckwarp.errors import ConnectionFailed, ExtensionMissing
+from duckwarp.settings import ServerAddress, Settings
+
+EXTENSION_PACKAGE = "duckdb_extension_postgres_scanner"
+EXTENSION_FILE = "postgres_scanner.duckdb_extension"
+SECRET = "duckwarp_server"
+# DuckDB's share of the memory that is free when a run starts; the rest of the process and the
+# server's own cache live in the other half.
+MEMORY_SHARE = 0.5
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An open DuckDB with the extension loaded; `attached` are the names of its attachments."""
+
+    connection: duckdb.DuckDBPyConnection
+    address: ServerAddress
+    application_name: str
+    attached: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def open_session(
+    address: ServerAddress, application_name: str, settings: Settings, spill_dir: Path
+) -> Iterator[Session]:
+    """A DuckDB that can attach `address`, spilling into `spill_dir`.
+
+    Raises `ExtensionMissing`.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "memory_limit": f"{settings.memory_bytes or free_memory_bytes()}B",
+        "temp_directory": str(spill_dir),
+    }
+    if settings.threads is not None:
+        config["threads"] = settings.threads
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        _load_extension(connection)
+        # The written file is looked at again: its geometries are bytes.
+        connection.execute("SET enable_geoparquet_conversion = false")
+        yield Session(connection=connection, address=address, application_name=application_name)
+    finally:
+        connection.close()
+
+
+def free_memory_bytes() -> int:
+    """DuckDB's share of the memory that the machine, or the control group, has free."""
+    available = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = int(CGROUP_LIMIT.read_text()), int(CGROUP_USED.read_text())
+        available = min(available, limit - used)
+    return max(int(available * MEMORY_SHARE), 256 * 1024 * 1024)
+
+
+def extension_path() -> Path | None:
+    """Where the extension's package has the file for this DuckDB, None where it has none."""
+    spec = importlib.util.find_spec(EXTENSION_PACKAGE)
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+        path = Path(folder, "extensions", f"v{duckdb.__version__}", EXTENSION_FILE)
+        if path.is_file():
+            return path
+    return None
+
+
+def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
+    path = extension_path()
+    try:
+        if path is not None:
+            connection.execute(f"LOAD {literal(str(path))}")
+        else:
+            connection.execute("INSTALL postgres")
+            connection.execute("LOAD postgres")
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise ExtensionMissing(duckdb.__version__, reason) from error
+
+
+def attach(session: Session, count: int) -> list[str]:
+    """The names of up to `count` attachments of the server, made where they are missing.
+
+    They are fewer where the server, the role or a pooler grants no more connections. Raises
+    `ConnectionFailed` where it grants none.
+    """
+    if not session.attached:
+        password = session.address.password
+        secret = f", PASSWORD {literal(password)}" if password is not None else ""
+        session.connection.execute(
+            f"CREATE OR REPLACE TEMPORARY SECRET {SECRET} (TYPE postgres{secret})"
+        )
+    for number in range(len(session.attached), count):
+        name = f"pg{number}"
+        conninfo = _conninfo(session.address.parameters, session.application_name)
+        try:
+            session.connection.execute(
+                f"ATTACH {literal(conninfo)} AS {name} (TYPE postgres, SECRET {SECRET}, READ_ONLY)"
+            )
+        except duckdb.Error as error:
+            if session.attached:
+                break
+            raise ConnectionFailed(_without_conninfo(error, conninfo, session)) from None
+        session.attached.append(name)
+    return session.attached[:count]
+
+
+def _conninfo(parameters: Mapping[str, str], application_name: str) -> str:
+    fixed = {"application_name": application_name, "client_encoding": "UTF8"}
+    return " ".join(
+        f"{key}='{value.translate(_CONNINFO_ESCAPES)}'"
+        for key, value in (dict(parameters) | fixed).items()
+    )
+
+
+_CONNINFO_ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'"})
+
+
+def _without_conninfo(error: duckdb.Error, conninfo: str, session: Session) -> str:
+    text = " ".join(str(error).split()).replace(conninfo, "…")
+    return text.replace(session.address.password, "***") if session.address.password else text
+
+
+@contextlib.contextmanager
+def importing(
+    session: Session, names: list[str], snapshot_id: str, settings: Mapping[str, str]
+) -> Iterator[None]:
+    """A DuckDB transaction in which each attachment reads the snapshot, under these settings."""
+    statements = [f"SET TRANSACTION SNAPSHOT {literal(snapshot_id)}"]
+    statements += [f"SET LOCAL {identifier(k)} = {literal(v)}" for k, v in settings.items()]
+    session.connection.execute("BEGIN TRANSACTION")
+    try:
+        for name in names:
+            session.connection.execute(
+                f"CALL postgres_execute({literal(name)}, {literal('; '.join(statements))})"
+            )
+        yield
+        session.connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            session.connection.execute("ROLLBACK")
+        raise

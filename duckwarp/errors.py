@@ -1,0 +1,128 @@
+"""What can go wrong, named for what the user can do about it.
+
+    DuckwarpError
+    ├── UsageError               the call itself is wrong: correct it
+    │   └── NothingMatched       no publication or source of that name: pick one of the nearest
+    ├── RunError                 the run could not start: mend the surroundings
+    │   ├── ConnectionFailed     the server cannot be reached or refuses the login
+    │   ├── RegistryMissing      the database has no registry of sources
+    │   ├── ExtensionMissing     DuckDB's postgres extension cannot be loaded
+    │   └── OutputUnusable       the output folder cannot be written
+    └── SourceError              one source cannot be exported; the others go on
+        ├── RelationMissing      the relation does not exist
+        ├── PrivilegeMissing     the role may not read it
+        └── ValueNotKept         a value that Parquet cannot hold, under `--special-values error`
+    Terminated                   SIGTERM: a `KeyboardInterrupt`, so that only the outermost stops it
+
+No message ever holds a connection string: constructors take names and reasons, and whoever raises
+passes neither a DSN nor the text of an error that may contain one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DuckwarpError(Exception):
+    """The root of all errors that duckwarp raises on purpose."""
+
+
+class UsageError(DuckwarpError):
+    """The call is wrong: an option, a name or a combination that cannot work."""
+
+
+class NothingMatched(UsageError):
+    """A selection has no source in the database; `nearest` are names that resemble it."""
+
+    def __init__(self, wanted: str, nearest: Sequence[str] = ()) -> None:
+        self.wanted = wanted
+        self.nearest = tuple(nearest)
+        hint = f"; nearest: {', '.join(self.nearest)}" if nearest else ""
+        super().__init__(f"nothing matches {wanted}{hint}")
+
+
+class RunError(DuckwarpError):
+    """The run could not start, or cannot go on for any source."""
+
+
+class ConnectionFailed(RunError):
+    """The server cannot be reached, or refuses the login; `reason` is libpq's, freed of secrets."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot connect to PostgreSQL: {reason}")
+
+
+class RegistryMissing(RunError):
+    """The database has no registry of sources in the schema that was looked at."""
+
+    def __init__(self, schema: str, database: str, reason: str = "does not exist") -> None:
+        self.schema = schema
+        self.database = database
+        super().__init__(
+            f'the registry "{schema}".tbl_data_sources {reason} in database "{database}"; '
+            "name its schema with --registry-schema, or export without a registry "
+            "with --schema or --table"
+        )
+
+
+class ExtensionMissing(RunError):
+    """DuckDB's postgres extension can neither be loaded from its package nor installed."""
+
+    def __init__(self, duckdb_version: str, reason: str) -> None:
+        self.duckdb_version = duckdb_version
+        super().__init__(
+            f"DuckDB {duckdb_version} cannot load its postgres extension ({reason}); "
+            f"install the package duckdb-extension-postgres-scanner=={duckdb_version}, "
+            "or run INSTALL postgres once in DuckDB on a machine with internet access and copy "
+            f"~/.duckdb/extensions/v{duckdb_version} to this one"
+        )
+
+
+class OutputUnusable(RunError):
+    """The output folder cannot be created or written."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        super().__init__(f"cannot write to the output folder {path}: {reason}")
+
+
+class SourceError(DuckwarpError):
+    """One source cannot be exported. The run goes on with the others."""
+
+
+class RelationMissing(SourceError):
+    """The relation of a source does not exist."""
+
+    def __init__(self, relation: str) -> None:
+        self.relation = relation
+        super().__init__(f"relation {relation} does not exist")
+
+
+class PrivilegeMissing(SourceError):
+    """The role may not read the relation; `privilege` is what it lacks."""
+
+    def __init__(self, privilege: str, on: str, role: str) -> None:
+        self.privilege = privilege
+        self.role = role
+        super().__init__(f'role "{role}" has no {privilege} privilege on {on}')
+
+
+class ValueNotKept(SourceError):
+    """Values that the Parquet type cannot hold, where the user asked to be stopped by them.
+
+    `counts` are (kind, number of values).
+    """
+
+    def __init__(self, column: str, counts: Sequence[tuple[str, int]]) -> None:
+        self.column = column
+        self.counts = tuple(counts)
+        listed = ", ".join(f"{count:,} x {kind}" for kind, count in counts)
+        super().__init__(
+            f'column "{column}" has values that Parquet cannot hold ({listed}): accept NULL or '
+            "text instead with --special-values null or text"
+        )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM was received. All is cleaned up as after Ctrl-C; only the exit code differs."""

@@ -1,0 +1,162 @@
+"""The one channel by which the inside tells the outside what happens. Knows nothing of the rest.
+
+A run emits `Event`s into an `EventSink`: an `EventStore`, or any object with `run_id` and `emit`.
+`PROGRESS` at `DEBUG` is a tick for those who draw; a store hands it to its listeners and does not
+record it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+
+class EventType(StrEnum):
+    """What happened."""
+
+    RUN_STARTED = "run_started"
+    RUN_COMPLETED = "run_completed"
+    STAGE_STARTED = "stage_started"
+    STAGE_COMPLETED = "stage_completed"
+    STAGE_SKIPPED = "stage_skipped"
+    STAGE_FAILED = "stage_failed"
+    WARNING = "warning"
+    ERROR = "error"
+    PROGRESS = "progress"
+
+
+class EventLevel(StrEnum):
+    """How much it matters."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened: when (UTC), in which run and stage, in words and in figures.
+
+    The figures are in `context`, under names that end in their unit (`_rows`, `_bytes`,
+    `_seconds`); a source is named there by `source`. Fields may be added, never changed.
+    """
+
+    event_type: EventType
+    run_id: str
+    publication: str | None = None
+    period: str | None = None
+    stage: str | None = None
+    level: EventLevel = EventLevel.INFO
+    message: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether it only moves a bar."""
+        return self.event_type is EventType.PROGRESS and self.level is EventLevel.DEBUG
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as a JSON document: names as the fields, the time in ISO 8601."""
+        return {
+            "timestamp": self.timestamp.isoformat(),
+            "run_id": self.run_id,
+            "level": self.level.value,
+            "event_type": self.event_type.value,
+            "publication": self.publication,
+            "period": self.period,
+            "stage": self.stage,
+            "message": self.message,
+            "context": dict(self.context),
+        }
+
+
+def create_event(  # noqa: PLR0913, PLR0917  # the signature that callers of its predecessor know
+    event_type: EventType,
+    run_id: str,
+    publication: str | None = None,
+    period: str | None = None,
+    stage: str | None = None,
+    level: EventLevel = EventLevel.INFO,
+    message: str = "",
+    context: Mapping[str, Any] | None = None,
+) -> Event:
+    """An event of now. The arguments are the fields of `Event`."""
+    return Event(
+        event_type=event_type,
+        run_id=run_id,
+        publication=publication,
+        period=period,
+        stage=stage,
+        level=level,
+        message=message,
+        context=context or {},
+    )
+
+
+class EventSink(Protocol):
+    """Where a run puts its events."""
+
+    @property
+    def run_id(self) -> str:
+        """The run that the events belong to."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event. May be called from more than one thread."""
+
+
+Listener = Callable[[Event], None]
+
+
+class EventStore:
+    """Hands events to listeners and, given a path, appends them to a file of JSON lines.
+
+    Use it as a context manager, or call `close()`, where a path is given. Raises `OSError` where
+    the file cannot be opened.
+    """
+
+    def __init__(
+        self, run_id: str, path: Path | str | None = None, listeners: Iterable[Listener] = ()
+    ) -> None:
+        self.run_id = run_id
+        self._listeners = tuple(listeners)
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._file = (
+            None if path is None else Path(path).open("a", encoding="utf-8")  # noqa: SIM115
+        )
+
+    def emit(self, event: Event) -> None:
+        """Record one event and tell the listeners; each line of the file is written at once."""
+        with self._lock:
+            if self._file is not None and not event.is_tick:
+                self._sequence += 1
+                document = {"sequence": self._sequence} | event.as_dict()
+                self._file.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
+                self._file.flush()
+            for listener in self._listeners:
+                listener(event)
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

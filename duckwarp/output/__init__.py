@@ -1,0 +1,1 @@
+"""The files: staging, publishing, dictionary, and what a written footer says."""

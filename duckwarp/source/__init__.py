@@ -1,0 +1,1 @@
+"""The database's side: connection, snapshot, registry and metadata. The only room with psycopg."""

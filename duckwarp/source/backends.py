@@ -1,0 +1,60 @@
+"""The run's other sessions, seen from the one that holds the snapshot: progress and cancellation.
+
+Sessions of a run are known by their `application_name`, which is unique to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import psycopg
+
+from duckwarp.errors import SourceError
+from duckwarp.source.connection import connect, resolve_conninfo
+from duckwarp.source.snapshot import Snapshot
+
+# Since PostgreSQL 14. The activity views are a copy taken at first use in a transaction: the copy
+# is dropped first, or a poll would see the same figures for ever.
+PROGRESS_SINCE = 140000
+_PROGRESS = """
+    SELECT coalesce(sum(p.tuples_processed), 0)::int8, count(*)::int
+    FROM pg_catalog.pg_stat_get_activity(NULL) a
+    JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
+    WHERE a.application_name = %s"""
+_CANCEL = """
+    SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity
+    WHERE application_name = %s AND pid <> pg_catalog.pg_backend_pid()"""
+
+
+def rows_being_read(snapshot: Snapshot) -> tuple[int, int]:
+    """(rows sent so far, sessions still sending) of the copies under way; zeros before 14.
+
+    Raises `SourceError` where the snapshot's connection is gone.
+    """
+    if snapshot.traits.version < PROGRESS_SINCE:
+        return 0, 0
+    try:
+        snapshot.connection.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")
+        row = snapshot.connection.execute(_PROGRESS, [snapshot.application_name]).fetchone()
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"the session that holds the snapshot was lost: {reason}") from error
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def cancel(snapshot: Snapshot, dsn: str | None, environ: Mapping[str, str]) -> None:
+    """Cancel what the run's other sessions are doing. Ends the snapshot's transaction.
+
+    Asks through the snapshot's own connection, or through a new one where that is gone. Errors are
+    swallowed: this is for the way out, where nobody could act on them.
+    """
+    with contextlib.suppress(psycopg.Error):
+        snapshot.connection.rollback()
+        snapshot.connection.execute(_CANCEL, [snapshot.application_name])
+        return
+    with (
+        contextlib.suppress(Exception),
+        contextlib.closing(connect(resolve_conninfo(dsn, environ), "duckwarp")) as connection,
+    ):
+        connection.execute(_CANCEL, [snapshot.application_name])

@@ -1,0 +1,161 @@
+"""How the server is reached: which connection string, which session, which words when it fails.
+
+Connection strings come in here and go no further: what leaves is an open connection, a
+`ServerAddress`, or an error without secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, pq, sql
+
+from duckwarp.errors import ConnectionFailed, UsageError
+from duckwarp.settings import SESSION_SETTINGS, ServerAddress
+
+APPLICATION_NAME = "duckwarp"
+CONNECT_TIMEOUT_SECONDS = 10
+
+# The variables by which libpq itself is told where to go. Any one of them takes precedence over the
+# POSTGRES_* variables of the warehouse's own tools.
+_LIBPQ_VARIABLES = (
+    "PGSERVICE",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGPORT",
+    "PGDATABASE",
+    "PGUSER",
+    "PGPASSWORD",
+)
+_WAREHOUSE_VARIABLES = {
+    "POSTGRES_HOST": "host",
+    "POSTGRES_PORT": "port",
+    "POSTGRES_DB": "dbname",
+    "POSTGRES_USER": "user",
+    "POSTGRES_PASSWORD": "password",
+}
+# `postgresql+psycopg://` and the like are SQLAlchemy's way to name a driver.
+_DRIVER_SUFFIX = re.compile(r"^(postgres(?:ql)?)\+\w+://")
+
+
+def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
+    """The connection string of a run, in key=value form; it may hold a password.
+
+    `dsn` first, then `DUCKWARP_DSN`, `DATABASE_URL`, libpq's own variables and files, and at last
+    the `POSTGRES_*` variables. Raises `UsageError` for a string that libpq cannot parse.
+    """
+    if dsn is not None and not dsn.strip():
+        raise UsageError("--dsn is empty: leave it out to use the environment")
+    given = dsn or environ.get("DUCKWARP_DSN") or environ.get("DATABASE_URL") or ""
+    parameters = _parse(_DRIVER_SUFFIX.sub(r"\1://", given.strip()))
+    if not given and not any(environ.get(name) for name in _LIBPQ_VARIABLES):
+        named = {key: environ.get(name) for name, key in _WAREHOUSE_VARIABLES.items()}
+        parameters |= {key: value for key, value in named.items() if value}
+    if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in environ:
+        parameters["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    return conninfo.make_conninfo("", **parameters)
+
+
+def _parse(given: str) -> dict[str, Any]:
+    try:
+        return dict(conninfo.conninfo_to_dict(given))
+    except psycopg.ProgrammingError:
+        # libpq quotes the part that it could not read, which may be the password.
+        raise UsageError(
+            "the connection string cannot be read: it takes a URI (postgresql://user@host/db) or "
+            "key=value pairs (host=… dbname=…); percent-encode special characters in a URI"
+        ) from None
+
+
+def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
+    """A read-only session in autocommit with the settings of `SESSION_SETTINGS`.
+
+    Raises `ConnectionFailed` with libpq's reason.
+    """
+    try:
+        connection = psycopg.connect(
+            conninfo_text,
+            autocommit=True,
+            application_name=application_name,
+            client_encoding="UTF8",
+        )
+    except (psycopg.Error, UnicodeError) as error:
+        raise ConnectionFailed(_reason(error, conninfo_text)) from None
+    try:
+        apply_session_settings(connection)
+    except psycopg.Error as error:
+        connection.close()
+        raise ConnectionFailed(_reason(error, conninfo_text)) from None
+    return connection
+
+
+def known_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Those of `SESSION_SETTINGS` that this server knows."""
+    query = "SELECT lower(name) FROM pg_catalog.pg_settings WHERE lower(name) = ANY(%s::text[])"
+    names = [name.lower() for name in SESSION_SETTINGS]
+    known = {row[0] for row in connection.execute(query, [names])}
+    return {name: value for name, value in SESSION_SETTINGS.items() if name.lower() in known}
+
+
+def apply_session_settings(connection: psycopg.Connection[Any]) -> None:
+    """Set the session's defaults to `SESSION_SETTINGS`, read-only among them."""
+    settings = known_settings(connection) | {"default_transaction_read_only": "on"}
+    statements = [
+        sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+        for name, value in settings.items()
+    ]
+    connection.execute(sql.SQL("; ").join(statements))
+
+
+def server_address(connection: psycopg.Connection[Any]) -> ServerAddress:
+    """What another connection needs to reach the same server as the same role.
+
+    Only what was given is passed on: another libpq may be older, and reads the environment itself.
+    The host and the port are those that answered, of several that may have been named.
+    """
+    defaults = {option.keyword: option.val for option in pq.Conninfo.get_defaults()}
+    given = {
+        option.keyword.decode(): option.val.decode()
+        for option in connection.pgconn.info
+        if option.val is not None and option.val != defaults.get(option.keyword)
+    }
+    parameters = {key: value for key, value in given.items() if key not in _NOT_PASSED}
+    info = connection.info
+    parameters |= {"host": info.host, "port": str(info.port)}
+    parameters |= {"dbname": info.dbname, "user": info.user}
+    if info.hostaddr and not info.host.startswith("/"):
+        parameters["hostaddr"] = info.hostaddr
+    else:
+        parameters.pop("hostaddr", None)
+    return ServerAddress(parameters=parameters, password=info.password or None)
+
+
+# What is resolved by then, set by the session itself, or a matter of the first connection only.
+_NOT_PASSED = frozenset(
+    {
+        "password",
+        "passfile",
+        "service",
+        "servicefile",
+        "host",
+        "hostaddr",
+        "port",
+        "target_session_attrs",
+        "load_balance_hosts",
+        "client_encoding",
+        "fallback_application_name",
+        "replication",
+    }
+)
+
+
+def _reason(error: Exception, conninfo_text: str) -> str:
+    """The error in one line, without the password even where it came back in the message."""
+    text = " ".join(str(error).split())
+    password = conninfo.conninfo_to_dict(conninfo_text).get("password")
+    if password:
+        text = text.replace(str(password), "***")
+    return text.removeprefix("connection failed: ").removeprefix("connection is bad: ")

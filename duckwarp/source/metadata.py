@@ -1,0 +1,152 @@
+"""Columns: what a relation has, joined with what is known about it.
+
+Names, types and nullability come from the catalog; descriptions, original names, roles and keywords
+from the warehouse's `tbl_column_metadata` where it exists, else from `COMMENT ON`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row, namedtuple_row
+
+from duckwarp.source.pgtypes import PgType, load_types, spoken_name
+from duckwarp.source.registry import Source
+
+METADATA_TABLE = "tbl_column_metadata"
+OPTIONAL_COLUMNS = ("original_name", "description", "is_dimension", "is_measure", "query_keywords")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a source.
+
+    `position` is its place among the columns, from 1. `data_type` is the type as a person writes
+    it; `pg_type` and `typmod` are what the catalog has. `original_name` is the name in the data
+    that was loaded, before the warehouse made it an identifier.
+    """
+
+    name: str
+    position: int
+    data_type: str
+    pg_type: PgType
+    typmod: int = -1
+    nullable: bool = True
+    may_select: bool = True
+    description: str | None = None
+    original_name: str | None = None
+    is_dimension: bool = False
+    is_measure: bool = False
+    keywords: tuple[str, ...] = ()
+
+
+def describe(
+    connection: psycopg.Connection[Any], sources: Sequence[Source], registry_schema: str
+) -> dict[str, tuple[Column, ...]]:
+    """The columns of each source that has a relation, in table order, keyed by the source's code.
+
+    Three queries for all sources together, however many there are.
+    """
+    present = [source for source in sources if source.relation is not None]
+    oids = [source.relation.oid for source in present if source.relation is not None]
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        rows: list[Any] = cursor.execute(_COLUMNS, [oids]).fetchall()
+    types = load_types(connection, {row.type_oid for row in rows})
+    knowledge = _knowledge(connection, [s.code for s in present if s.registered], registry_schema)
+    return {
+        source.code: tuple(
+            _column(row, position, types[row.type_oid], knowledge.get(source.code, []))
+            for position, row in enumerate((r for r in rows if r.relation == oid), start=1)
+        )
+        for source, oid in zip(present, oids, strict=True)
+    }
+
+
+# Nothing is asked of the columns that were dropped: their numbers stay as gaps.
+_COLUMNS = """
+    SELECT a.attrelid::int8 AS relation, a.attname AS name, a.atttypid::int8 AS type_oid,
+           a.atttypmod AS typmod, a.attnotnull AS not_null,
+           pg_catalog.format_type(a.atttypid, a.atttypmod) AS formatted,
+           pg_catalog.col_description(a.attrelid, a.attnum) AS comment,
+           pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS may_select
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = ANY(%s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY a.attrelid, a.attnum"""
+
+
+def table_comments(
+    connection: psycopg.Connection[Any], sources: Sequence[Source]
+) -> dict[str, str]:
+    """`COMMENT ON TABLE` of the sources that have one, keyed by the source's code."""
+    query = """
+        SELECT oid::int8, pg_catalog.obj_description(oid, 'pg_class')
+        FROM unnest(%s::oid[]) AS oid"""
+    oids = {source.code: source.relation.oid for source in sources if source.relation is not None}
+    rows = connection.execute(query, [sorted(set(oids.values()))]).fetchall()
+    comments = {oid: comment for oid, comment in rows if comment}
+    return {code: comments[oid] for code, oid in oids.items() if oid in comments}
+
+
+def _column(row: Any, position: int, pg_type: PgType, known: Sequence[dict[str, Any]]) -> Column:
+    extra = _matching(row.name, known)
+    return Column(
+        name=row.name,
+        position=position,
+        data_type=spoken_name(row.formatted),
+        pg_type=pg_type,
+        typmod=row.typmod,
+        nullable=not (row.not_null or pg_type.forbids_null),
+        may_select=row.may_select,
+        description=extra.get("description") or row.comment or None,
+        original_name=extra.get("original_name") or None,
+        is_dimension=bool(extra.get("is_dimension")),
+        is_measure=bool(extra.get("is_measure")),
+        keywords=tuple(word for word in extra.get("query_keywords") or () if word),
+    )
+
+
+def _matching(name: str, known: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of the column: by its exact name first, by lower case otherwise."""
+    exact = [row for row in known if row["column_name"] == name]
+    alike = [row for row in known if row["column_name"].lower() == name.lower()]
+    return next(iter(exact + alike), {})
+
+
+def _knowledge(
+    connection: psycopg.Connection[Any], codes: Sequence[str], registry_schema: str
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the metadata table, by source; nothing where it is absent or may not be read."""
+    present = _metadata_columns(connection, registry_schema)
+    if not codes or not {"canonical_source_code", "column_name"} <= present:
+        return {}
+    wanted = ["canonical_source_code", "column_name"]
+    wanted += [column for column in OPTIONAL_COLUMNS if column in present]
+    query = sql.SQL(
+        "SELECT {columns} FROM {table} WHERE canonical_source_code = ANY(%s::text[]) "
+        'AND column_name IS NOT NULL ORDER BY canonical_source_code, column_name COLLATE "C"'
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, wanted)),
+        table=sql.Identifier(registry_schema, METADATA_TABLE),
+    )
+    by_code: dict[str, list[dict[str, Any]]] = {}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        for row in cursor.execute(query, [list(codes)]):
+            by_code.setdefault(row["canonical_source_code"], []).append(row)
+    return by_code
+
+
+def _metadata_columns(connection: psycopg.Connection[Any], registry_schema: str) -> set[str]:
+    query = """
+        SELECT a.attname
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+          AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+          AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')"""
+    rows = connection.execute(query, [registry_schema, METADATA_TABLE]).fetchall()
+    return {row[0] for row in rows}

@@ -1,0 +1,189 @@
+"""PostgreSQL's types as `pg_type` has them, by OID: `PgType`, and how a person writes one.
+
+A type is what the catalog says it is, never what its bare name says: an enum may be called `date`.
+What is written to Parquet for a type is `engine/types.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+TypeKind = Literal["base", "array", "domain", "enum", "composite", "range", "multirange", "pseudo"]
+
+_KINDS: dict[str, TypeKind] = {
+    "b": "base",
+    "d": "domain",
+    "e": "enum",
+    "c": "composite",
+    "r": "range",
+    "m": "multirange",
+    "p": "pseudo",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PgType:
+    """One row of `pg_type`, with what it is made of.
+
+    `element` is an array's element type, `base` a domain's type with its own `base_typmod`.
+    `output_function` is quoted and schema-qualified, ready for SQL. `reaches` has the names of all
+    built-in types inside it, itself included. `extension` is the extension that owns the type.
+    """
+
+    oid: int
+    name: str
+    schema: str
+    kind: TypeKind
+    output_function: str
+    element: PgType | None = None
+    base: PgType | None = None
+    base_typmod: int = -1
+    not_null: bool = False
+    extension: str | None = None
+    reaches: frozenset[str] = frozenset()
+
+    @property
+    def builtin(self) -> bool:
+        """Whether it is one of PostgreSQL's own."""
+        return self.schema == "pg_catalog"
+
+    def resolved(self, typmod: int) -> tuple[PgType, int]:
+        """The type under all its domains, with the type modifier that holds for the values."""
+        if self.base is None:
+            return self, typmod
+        return self.base.resolved(self.base_typmod)
+
+    @property
+    def forbids_null(self) -> bool:
+        """Whether a domain on the way to the base type is NOT NULL."""
+        return self.not_null or (self.base is not None and self.base.forbids_null)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTraits:
+    """What the plan has to know of the server.
+
+    `version` is `server_version_num`, `encoding` the database's, `money_scale` the number of
+    fraction digits that `lc_monetary` gives the type money, `block_bytes` the size of a page.
+    """
+
+    version: int
+    encoding: str
+    money_scale: int
+    block_bytes: int
+
+
+def load_types(connection: psycopg.Connection[Any], oids: Iterable[int]) -> dict[int, PgType]:
+    """The types of these OIDs, keyed by OID, with everything that they are made of."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        found: list[Any] = list(cursor.execute(_TYPES, [list(oids)]))
+    rows = {row.oid: row for row in found}
+    types: dict[int, PgType] = {}
+
+    def build(oid: int) -> PgType:
+        if oid not in types:
+            row = rows[oid]
+            types[oid] = PgType(
+                oid=oid,
+                name=row.name,
+                schema=row.schema,
+                kind="array" if row.is_array else _KINDS[row.kind],
+                output_function=row.output_function,
+                element=build(row.element) if row.is_array else None,
+                base=build(row.base) if row.base else None,
+                base_typmod=row.base_typmod,
+                not_null=row.not_null,
+                extension=row.extension,
+                reaches=_reach(oid, rows),
+            )
+        return types[oid]
+
+    return {oid: build(oid) for oid in rows}
+
+
+def _reach(oid: int, rows: dict[int, Any]) -> frozenset[str]:
+    """The names of the built-in types that a value of type `oid` may hold."""
+    seen: set[int] = set()
+    todo = [oid]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen.add(current)
+            todo += rows[current].parts
+    return frozenset(rows[each].name for each in seen if rows[each].schema == "pg_catalog")
+
+
+# The closure over elements, base types, attributes and subtypes of the wanted types. An array is
+# what its element type names as its array: `typelem` alone is also set for `name`, `point`,
+# `int2vector` and others. A refcursor is text under another name, as domains are, and has no output
+# function of its own.
+_TYPES = """
+    WITH RECURSIVE alias AS (
+        SELECT 'pg_catalog.refcursor'::pg_catalog.regtype AS oid,
+               'pg_catalog.text'::pg_catalog.regtype AS base
+    ), edge AS (
+        SELECT e.typarray AS oid, e.oid AS part FROM pg_catalog.pg_type e WHERE e.typarray <> 0
+        UNION ALL
+        SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
+        UNION ALL
+        SELECT alias.oid, alias.base FROM alias
+        UNION ALL
+        SELECT t.oid, a.atttypid FROM pg_catalog.pg_type t
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
+        WHERE t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT r.rngtypid, r.rngsubtype FROM pg_catalog.pg_range r
+    ), wanted AS (
+        SELECT unnest(%s::oid[]) AS oid
+        UNION
+        SELECT edge.part FROM wanted JOIN edge USING (oid)
+    )
+    SELECT t.oid::int8 AS oid, t.typname AS name, n.nspname AS schema, t.typelem::int8 AS element,
+           CASE WHEN alias.oid IS NULL THEN t.typtype::text ELSE 'd' END AS kind,
+           coalesce(alias.base, t.typbasetype)::int8 AS base, t.typtypmod AS base_typmod,
+           t.typnotnull AS not_null, e.typarray IS NOT NULL AS is_array,
+           pg_catalog.quote_ident(fn.nspname) || '.' || pg_catalog.quote_ident(f.proname)
+               AS output_function,
+           x.extname AS extension,
+           ARRAY(SELECT edge.part::int8 FROM edge WHERE edge.oid = t.oid) AS parts
+    FROM wanted
+    JOIN pg_catalog.pg_type t USING (oid)
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    JOIN pg_catalog.pg_proc f ON f.oid = t.typoutput
+    JOIN pg_catalog.pg_namespace fn ON fn.oid = f.pronamespace
+    LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+    LEFT JOIN alias ON alias.oid = t.oid
+    LEFT JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
+        AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+    LEFT JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid"""
+
+_VARLENA_HEADER = 4
+
+# How `format_type` writes the built-in types whose standard names nobody types.
+_SPOKEN = (
+    (re.compile(r"^character varying"), "varchar"),
+    (re.compile(r"^bit varying"), "varbit"),
+    (re.compile(r"^character\b"), "char"),
+    (re.compile(r"^(time|timestamp)(\(\d+\))? without time zone"), r"\1\2"),
+    (re.compile(r"^(time|timestamp)(\(\d+\))? with time zone"), r"\1tz\2"),
+)
+
+
+def spoken_name(formatted: str) -> str:
+    """What `format_type` gave, as a person writes it: `varchar(255)`, `timestamptz`, `text[]`."""
+    for standard, short in _SPOKEN:
+        formatted = standard.sub(short, formatted)
+    return formatted.removeprefix("public.")
+
+
+def numeric_precision(typmod: int) -> tuple[int, int]:
+    """The declared (precision, scale) of a numeric; the scale is an 11-bit signed number."""
+    packed = typmod - _VARLENA_HEADER
+    return (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024

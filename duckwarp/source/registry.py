@@ -1,0 +1,353 @@
+"""Sources: what may be exported, and which relation stands behind each.
+
+Reads the warehouse's own registry (`tbl_data_sources`), or plain schemas and tables where there is
+none. Owns the choice of sources; what their columns mean is `metadata.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row, namedtuple_row
+
+from duckwarp.errors import NothingMatched, RegistryMissing, UsageError
+
+SOURCES_TABLE = "tbl_data_sources"
+DEFAULT_SCHEMA = "staging"
+OPTIONAL_COLUMNS = ("name", "schema_name", "description", "domain", "tags", "last_load_at")
+NEAREST_NAMES = 5
+
+
+class RelationKind(StrEnum):
+    """The kinds of relation that hold rows to export, by `pg_class.relkind`."""
+
+    TABLE = "r"
+    PARTITIONED = "p"
+    VIEW = "v"
+    MATERIALIZED_VIEW = "m"
+    FOREIGN = "f"
+
+    @property
+    def label(self) -> str:
+        """The kind as a person says it."""
+        return _KIND_LABELS[self]
+
+
+_KIND_LABELS = {
+    RelationKind.TABLE: "table",
+    RelationKind.PARTITIONED: "partitioned table",
+    RelationKind.VIEW: "view",
+    RelationKind.MATERIALIZED_VIEW: "materialized view",
+    RelationKind.FOREIGN: "foreign table",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A relation as the catalog has it.
+
+    `kind` is None for a relation that holds no rows to export (a sequence, an index, …), whose
+    `relkind` stands in `raw_kind`. `estimated_rows` is the planner's estimate, None where nobody
+    has counted yet; `size_bytes` is what it takes on the server's disk, without indexes, and
+    `largest_heap_bytes` the size of its largest part without TOAST, both with all partitions and
+    children. `has_foreign_part` says that a part of it lives on another server.
+    `row_security_active` says that policies would hide rows from this role.
+    """
+
+    oid: int
+    raw_kind: str
+    kind: RelationKind | None
+    estimated_rows: int | None = None
+    size_bytes: int = 0
+    largest_heap_bytes: int = 0
+    has_foreign_part: bool = False
+    may_use_schema: bool = True
+    row_security_active: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A dataset to publish: its code, its relation, and what the registry says of it.
+
+    `relation` is None where the catalog has no relation of that schema and name.
+    """
+
+    code: str
+    name: str
+    schema: str
+    table: str
+    relation: Relation | None = None
+    description: str | None = None
+    domain: str | None = None
+    tags: tuple[str, ...] = ()
+    last_load_at: datetime | None = None
+    registered: bool = True
+
+    @property
+    def qualified_name(self) -> str:
+        """`schema.table` as a person writes it, unquoted; for messages only."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which sources a run is about.
+
+    From the registry: those whose code starts with `publication`, those of `codes`, or all
+    (`everything`). Without it: all relations of `schema`, or those of `tables` ("schema.name").
+    """
+
+    publication: str | None = None
+    codes: tuple[str, ...] = ()
+    everything: bool = False
+    schema: str | None = None
+    tables: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        from_registry = bool(self.publication is not None or self.codes or self.everything)
+        without_registry = bool(self.schema is not None or self.tables)
+        if from_registry and without_registry:
+            raise UsageError(
+                "a publication, --source and --all choose from the registry, "
+                "--schema and --table do without it: use one or the other"
+            )
+        if not (from_registry or without_registry):
+            raise UsageError(
+                "say what to export: a publication, --source, --all, --schema or --table"
+            )
+        if self.publication == "":
+            raise UsageError("the publication is empty; --all exports every source")
+        if self.everything and (self.publication is not None or self.codes):
+            raise UsageError(
+                "--all already has every source; leave out the publication and --source"
+            )
+
+    @property
+    def uses_registry(self) -> bool:
+        """Whether the registry of sources is read."""
+        return self.schema is None and not self.tables
+
+    def __str__(self) -> str:
+        if self.everything:
+            return "any source"
+        if self.uses_registry:
+            parts = [f'publication "{self.publication}"'] if self.publication is not None else []
+            parts += [f'source "{code}"' for code in self.codes]
+        else:
+            parts = [f'schema "{self.schema}"'] if self.schema is not None else []
+            parts += [f'table "{table}"' for table in self.tables]
+        return ", ".join(parts)
+
+    def takes(self, code: str) -> bool:
+        """Whether the registry's source `code` belongs to the selection."""
+        starts = self.publication is not None and code.startswith(self.publication)
+        return self.everything or starts or code in self.codes
+
+
+def find_sources(
+    connection: psycopg.Connection[Any], selection: Selection, registry_schema: str
+) -> tuple[Source, ...]:
+    """The sources of `selection`, ordered by code, each with its relation where there is one.
+
+    Raises `NothingMatched` (with the nearest names) or `RegistryMissing`.
+    """
+    if selection.uses_registry:
+        sources = _registered(connection, selection, registry_schema)
+    else:
+        sources = _unregistered(connection, selection)
+    relations = find_relations(connection, [(s.schema, s.table) for s in sources])
+    found = [_with_relation(s, relations.get((s.schema, s.table))) for s in sources]
+    return tuple(sorted(found, key=lambda source: source.code))
+
+
+def find_relations(
+    connection: psycopg.Connection[Any], names: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Relation]:
+    """The relations of these (schema, name) pairs that exist, from the catalog itself.
+
+    The catalog shows what exists whoever asks, as information_schema does not.
+    """
+    wanted = [[schema for schema, _ in names], [name for _, name in names]]
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        rows: list[Any] = list(cursor.execute(_RELATIONS, wanted))
+    kinds = {kind.value: kind for kind in RelationKind}
+    return {
+        (row.schema, row.name): Relation(
+            oid=row.oid,
+            raw_kind=row.relkind,
+            kind=kinds.get(row.relkind),
+            estimated_rows=row.estimated_rows,
+            size_bytes=row.size_bytes,
+            largest_heap_bytes=row.largest_heap_bytes,
+            has_foreign_part=row.has_foreign_part,
+            may_use_schema=row.may_use_schema,
+            row_security_active=row.row_security_active,
+        )
+        for row in rows
+    }
+
+
+# A composite type has a row in pg_class too, but is no relation that anybody would name.
+_RELATIONS = """
+    SELECT n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, c.relkind::text AS relkind,
+           pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
+           c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)
+               AS row_security_active,
+           parts.*
+    FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[]) AS names(nspname, relname)) wanted
+    JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nspname
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.relname
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE tree AS (
+            SELECT c.oid AS oid
+            UNION
+            SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid
+        )
+        SELECT coalesce(sum(pg_catalog.pg_table_size(part.oid)), 0)::int8 AS size_bytes,
+               coalesce(max(pg_catalog.pg_relation_size(part.oid)), 0)::int8 AS largest_heap_bytes,
+               coalesce(bool_or(part.relkind = 'f'), false) AS has_foreign_part,
+               CASE WHEN bool_and(part.reltuples >= 0 AND part.relpages > 0)
+                    THEN sum(part.reltuples)::int8 END AS estimated_rows
+        FROM tree JOIN pg_catalog.pg_class part USING (oid)
+        WHERE part.relkind IN ('r', 'm', 'f')
+    ) parts
+    WHERE c.relkind <> 'c'"""
+
+
+def nearest(wanted: str, known: Iterable[str]) -> list[str]:
+    """Up to five of the known names that resemble the wanted one, the most alike first."""
+    return difflib.get_close_matches(wanted, sorted(set(known)), n=NEAREST_NAMES, cutoff=0.5)
+
+
+def _with_relation(source: Source, relation: Relation | None) -> Source:
+    return dataclasses.replace(source, relation=relation)
+
+
+def _registered(
+    connection: psycopg.Connection[Any], selection: Selection, registry_schema: str
+) -> list[Source]:
+    present = _registry_columns(connection, registry_schema)
+    wanted = [sql.Identifier("code"), sql.Identifier("table_name")]
+    wanted += [sql.Identifier(column) for column in OPTIONAL_COLUMNS if column in present]
+    query = sql.SQL("SELECT {} FROM {} WHERE code IS NOT NULL").format(
+        sql.SQL(", ").join(wanted), sql.Identifier(registry_schema, SOURCES_TABLE)
+    )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query).fetchall()
+    codes = [row["code"] for row in rows]
+    taken = [_registered_source(row) for row in rows if selection.takes(row["code"])]
+    _require_each_named(selection, codes)
+    if not taken:
+        raise NothingMatched(str(selection), nearest(selection.publication or "", _names(codes)))
+    return taken
+
+
+def _registry_columns(connection: psycopg.Connection[Any], registry_schema: str) -> set[str]:
+    query = """
+        SELECT a.attname,
+               pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
+               pg_catalog.has_table_privilege(c.oid, 'SELECT')
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"""
+    rows = connection.execute(query, [registry_schema, SOURCES_TABLE]).fetchall()
+    if not rows:
+        raise RegistryMissing(registry_schema, connection.info.dbname)
+    _, may_use_schema, may_select = rows[0]
+    if not may_use_schema:
+        reason = f'is in a schema on which role "{connection.info.user}" has no USAGE privilege'
+        raise RegistryMissing(registry_schema, connection.info.dbname, reason)
+    if not may_select:
+        reason = f'may not be read by role "{connection.info.user}" (no SELECT privilege)'
+        raise RegistryMissing(registry_schema, connection.info.dbname, reason)
+    return {row[0] for row in rows}
+
+
+def _registered_source(row: dict[str, Any]) -> Source:
+    code = row["code"]
+    return Source(
+        code=code,
+        name=row.get("name") or code,
+        schema=row.get("schema_name") or DEFAULT_SCHEMA,
+        table=row["table_name"] or "",
+        description=row.get("description") or None,
+        domain=row.get("domain") or None,
+        tags=tuple(tag for tag in row.get("tags") or () if tag),
+        last_load_at=row.get("last_load_at"),
+    )
+
+
+def _require_each_named(selection: Selection, known: Sequence[str]) -> None:
+    for code in selection.codes:
+        if code not in known:
+            raise NothingMatched(f'source "{code}"', nearest(code, known))
+
+
+def _names(codes: Iterable[str]) -> list[str]:
+    """The codes, and the publications that they may be taken to belong to."""
+    publications = set()
+    for code in codes:
+        words = code.split("_")
+        publications |= {"_".join(words[:count]) for count in range(1, min(len(words), 3))}
+    return sorted(publications | set(codes))
+
+
+def _unregistered(connection: psycopg.Connection[Any], selection: Selection) -> list[Source]:
+    pairs = [_split_table(table) for table in selection.tables]
+    if selection.schema is not None:
+        pairs += _tables_of(connection, selection.schema)
+    clashing = {table for _, table in pairs if len({s for s, t in pairs if t == table}) > 1}
+    return [
+        Source(
+            code=f"{schema}.{table}" if table in clashing else table,
+            name=table,
+            schema=schema,
+            table=table,
+            registered=False,
+        )
+        for schema, table in dict.fromkeys(pairs)
+    ]
+
+
+def _split_table(text: str) -> tuple[str, str]:
+    """`schema.name`, either of them in double quotes where it holds a dot or a quote."""
+    match = _QUALIFIED_NAME.fullmatch(text)
+    if match is None:
+        raise UsageError(f'--table takes schema.name, not "{text}"')
+    schema, table = (_unquoted(part) for part in match.groups())
+    return schema, table
+
+
+_PART = r'("(?:[^"]|"")+"|[^".]+)'
+_QUALIFIED_NAME = re.compile(rf"{_PART}\.{_PART}", re.DOTALL)
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part
+
+
+def _tables_of(connection: psycopg.Connection[Any], schema: str) -> list[tuple[str, str]]:
+    query = """
+        SELECT n.nspname, c.relname
+        FROM pg_catalog.pg_namespace n
+        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
+            AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+        WHERE n.nspname = %s"""
+    rows = connection.execute(query, [schema]).fetchall()
+    if not rows:
+        known = connection.execute("SELECT nspname FROM pg_catalog.pg_namespace").fetchall()
+        raise NothingMatched(f'schema "{schema}"', nearest(schema, (row[0] for row in known)))
+    tables = [(namespace, table) for namespace, table in rows if table is not None]
+    if not tables:
+        raise NothingMatched(f'schema "{schema}" (it has no tables or views)')
+    return tables

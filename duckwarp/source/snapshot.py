@@ -1,0 +1,240 @@
+"""The one connection that holds the snapshot of a run, and the locks that keep it true.
+
+Everything of a run is read in one REPEATABLE READ, READ ONLY transaction, whose snapshot others
+import. Locks are taken before the snapshot where PostgreSQL allows it: a table that is truncated or
+rewritten between the two would look empty to the older snapshot (PostgreSQL manual, "Caveats" of
+concurrency control).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg_errors
+from psycopg import sql
+
+from duckwarp.errors import RunError, SourceError
+from duckwarp.settings import ServerAddress, Settings
+from duckwarp.source.access import is_still_the_same
+from duckwarp.source.connection import (
+    APPLICATION_NAME,
+    connect,
+    known_settings,
+    resolve_conninfo,
+    server_address,
+)
+from duckwarp.source.pgtypes import ServerTraits
+from duckwarp.source.registry import RelationKind, Selection, Source, find_sources
+
+# LOCK TABLE takes these kinds; the others are locked by a SELECT, which needs the snapshot first.
+_LOCKABLE = frozenset({RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.VIEW})
+# Of a view, LOCK TABLE leaves out the materialized views and the foreign tables that it reads.
+_LOCKED_AHEAD = _LOCKABLE - {RelationKind.VIEW}
+# Errors that those who look at the source tell in better words: no privilege, gone since.
+_TOLD_LATER = (
+    pg_errors.InsufficientPrivilege,
+    pg_errors.UndefinedTable,
+    pg_errors.InvalidSchemaName,
+    pg_errors.WrongObjectType,
+    pg_errors.FeatureNotSupported,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An open transaction, the id of its snapshot, and the sources seen in it.
+
+    `unlocked` has the reason, by source code, for each relation whose lock could not be had.
+    """
+
+    connection: psycopg.Connection[Any] = field(repr=False)
+    snapshot_id: str
+    application_name: str
+    address: ServerAddress
+    settings: dict[str, str]
+    traits: ServerTraits
+    sources: tuple[Source, ...]
+    unlocked: dict[str, SourceError]
+
+
+@contextlib.contextmanager
+def session(settings: Settings, environ: dict[str, str]) -> Iterator[psycopg.Connection[Any]]:
+    """A plain read-only session for looking around, without a snapshot."""
+    conninfo = resolve_conninfo(settings.dsn, environ)
+    with (
+        _errors_translated(),
+        contextlib.closing(connect(conninfo, APPLICATION_NAME)) as connection,
+    ):
+        yield connection
+
+
+@contextlib.contextmanager
+def _errors_translated() -> Iterator[None]:
+    """What the server refuses for the run as a whole, as `RunError`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise RunError(f"the database refuses: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def open_snapshot(
+    selection: Selection, settings: Settings, environ: dict[str, str]
+) -> Iterator[Snapshot]:
+    """The snapshot of a run over `selection`, with its relations locked in ACCESS SHARE mode.
+
+    Raises `ConnectionFailed`, `RegistryMissing`, `NothingMatched`, or `RunError` where the server
+    cannot export a snapshot or refuses a question that is about no single source.
+    """
+    conninfo = resolve_conninfo(settings.dsn, environ)
+    name = f"{APPLICATION_NAME} {secrets.token_hex(4)}"
+    with _errors_translated(), contextlib.closing(connect(conninfo, name)) as connection:
+        session_settings = known_settings(connection)
+        if settings.enable_row_security:
+            session_settings["row_security"] = "on"
+            connection.execute("SET row_security = on")
+        glance = find_sources(connection, selection, settings.registry_schema)
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        unlocked = _lock_ahead(connection, glance, settings.lock_timeout_seconds)
+        sources = find_sources(connection, selection, settings.registry_schema)
+        late = [source for source in sources if not _was_locked(source, glance)]
+        unlocked |= _lock_late(connection, late, settings.lock_timeout_seconds)
+        yield Snapshot(
+            connection=connection,
+            snapshot_id=_export_snapshot(connection),
+            application_name=name,
+            address=server_address(connection),
+            settings=session_settings,
+            traits=server_traits(connection),
+            sources=sources,
+            unlocked=unlocked,
+        )
+
+
+def _was_locked(source: Source, glance: Sequence[Source]) -> bool:
+    """Whether `_lock_ahead` saw the relation and could lock all of it."""
+    seen = {each.relation.oid for each in glance if each.relation is not None}
+    relation = source.relation
+    return relation is None or (relation.kind in _LOCKED_AHEAD and relation.oid in seen)
+
+
+def _lock_ahead(
+    connection: psycopg.Connection[Any], sources: Sequence[Source], timeout_seconds: float
+) -> dict[str, SourceError]:
+    """Lock what LOCK TABLE takes, all at once if possible, else one by one; why not, by code."""
+    milliseconds = max(1, round(timeout_seconds * 1000))
+    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(milliseconds))
+    wanted = [s for s in sources if s.relation is not None and s.relation.kind in _LOCKABLE]
+    names = [sql.Identifier(source.schema, source.table) for source in wanted]
+    if not names or _try(connection, _lock_statement(names)) is None:
+        return {}
+    failures: dict[str, SourceError] = {}
+    for source, name in zip(wanted, names, strict=True):
+        error = _try(connection, _lock_statement([name]))
+        if error is not None and not isinstance(error, _TOLD_LATER):
+            failures[source.code] = _not_locked(source, error, timeout_seconds)
+    return failures
+
+
+def _lock_late(
+    connection: psycopg.Connection[Any], sources: Sequence[Source], timeout_seconds: float
+) -> dict[str, SourceError]:
+    """Lock what a SELECT has to lock, and refuse what has changed since the snapshot."""
+    failures: dict[str, SourceError] = {}
+    for source in sources:
+        select = sql.SQL("SELECT FROM {} LIMIT 0").format(
+            sql.Identifier(source.schema, source.table)
+        )
+        error = _try(connection, select)
+        if isinstance(error, (pg_errors.LockNotAvailable, pg_errors.DeadlockDetected)):
+            failures[source.code] = _not_locked(source, error, timeout_seconds)
+        elif error is None and (change := _change(connection, source)):
+            failures[source.code] = SourceError(
+                f"relation {source.qualified_name} {change} while the run began: run it again"
+            )
+    return failures
+
+
+def _not_locked(source: Source, error: psycopg.Error, timeout_seconds: float) -> SourceError:
+    what = f"relation {source.qualified_name} could not be locked"
+    if isinstance(error, pg_errors.LockNotAvailable):
+        return SourceError(
+            f"{what} within {timeout_seconds:g} s: another session is changing it; "
+            "run again later, or raise --lock-timeout"
+        )
+    return SourceError(f"{what}: {error.diag.message_primary or error}")
+
+
+def _lock_statement(names: Sequence[sql.Identifier]) -> sql.Composed:
+    return sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(names))
+
+
+def _try(connection: psycopg.Connection[Any], statement: sql.Composed) -> psycopg.Error | None:
+    """Run a statement under a savepoint: its error, or None."""
+    connection.execute("SAVEPOINT attempt")
+    try:
+        connection.execute(statement)
+    except psycopg.Error as error:
+        # Released as well: no snapshot is exported from within a savepoint.
+        connection.execute("ROLLBACK TO SAVEPOINT attempt")
+        connection.execute("RELEASE SAVEPOINT attempt")
+        return error
+    connection.execute("RELEASE SAVEPOINT attempt")
+    return None
+
+
+def _change(connection: psycopg.Connection[Any], source: Source) -> str | None:
+    """What happened between the snapshot and the lock to the relation, or to one that it reads."""
+    assert source.relation is not None
+    if not is_still_the_same(connection, source):
+        return "was replaced by another"
+    row = connection.execute(_REWRITTEN, [source.relation.oid]).fetchone()
+    return "was refreshed or rewritten" if row and row[0] else None
+
+
+# The catalog is read in the snapshot, pg_relation_filenode() looks at the present.
+_REWRITTEN = """
+    WITH RECURSIVE reached AS (
+        SELECT %s::oid AS oid
+        UNION
+        SELECT dependency.refobjid
+        FROM reached
+        JOIN pg_catalog.pg_class view ON view.oid = reached.oid AND view.relkind = 'v'
+        JOIN pg_catalog.pg_rewrite rule ON rule.ev_class = view.oid
+        JOIN pg_catalog.pg_depend dependency
+            ON dependency.objid = rule.oid
+            AND dependency.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+            AND dependency.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    )
+    SELECT bool_or(relfilenode <> pg_catalog.pg_relation_filenode(oid))
+    FROM reached JOIN pg_catalog.pg_class USING (oid)
+    WHERE relfilenode <> 0"""
+
+
+def _export_snapshot(connection: psycopg.Connection[Any]) -> str:
+    try:
+        row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+    except psycopg.Error as error:
+        raise RunError(f"the server cannot export a snapshot: {error}") from error
+    assert row is not None
+    return str(row[0])
+
+
+def server_traits(connection: psycopg.Connection[Any]) -> ServerTraits:
+    """What a plan has to know of the server behind `connection`."""
+    query = """
+        SELECT pg_catalog.current_setting('server_version_num')::int,
+               pg_catalog.current_setting('server_encoding'),
+               pg_catalog.scale('0'::pg_catalog.money::numeric),
+               pg_catalog.current_setting('block_size')::int"""
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    version, encoding, money_scale, block_bytes = row
+    return ServerTraits(
+        version=version, encoding=encoding, money_scale=money_scale, block_bytes=block_bytes
+    )

@@ -1,0 +1,67 @@
+"""Who is told of an export while it runs and at its end, and by which stream.
+
+People read standard error while it runs; the result goes to standard output: a table, or with
+`--json` one document, and the table to standard error then.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from duckwarp.errors import RunError
+from duckwarp.events import EventStore
+from duckwarp.progress import Display, PlainLines, Quiet
+from duckwarp.results import RunReport
+from duckwarp.terminal.documents import report_document
+from duckwarp.terminal.endings import print_document
+from duckwarp.terminal.render import show
+from duckwarp.terminal.report import report_page
+from duckwarp.terminal.usage import ExitCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """What was asked for: failures only, a document for programs, a file of events."""
+
+    quiet: bool = False
+    json: bool = False
+    events: Path | None = None
+
+    @contextmanager
+    def listening(self, title: str) -> Iterator[EventStore]:
+        """The store of a run that is called `title`; it is shown live until the block ends.
+
+        Raises `RunError` where the file of events cannot be written.
+        """
+        display = self._display(title)
+        try:
+            store = EventStore(f"export-{secrets.token_hex(6)}", self.events, [display.listen])
+        except OSError as error:
+            raise RunError(f"cannot write events to {self.events}: {error.strerror}") from error
+        with store, display:
+            yield store
+
+    def report(self, report: RunReport, code: ExitCode) -> None:
+        """Show what the run did."""
+        if self.json:
+            print_document(report_document(report, code))
+        if not self.quiet:
+            show(partial(report_page, report), sys.stderr if self.json else sys.stdout)
+
+    def _display(self, title: str) -> Display:
+        if self.quiet:
+            return Quiet(sys.stderr)
+        if not sys.stderr.isatty():
+            return PlainLines(sys.stderr)
+        from rich.console import Console
+
+        from duckwarp.terminal.bars import LiveBars
+
+        console = Console(stderr=True)
+        return PlainLines(sys.stderr) if console.is_dumb_terminal else LiveBars(title, console)

@@ -1,0 +1,120 @@
+"""What `--json` prints: one document a command, for programs. Plain data, no output.
+
+Names may be added to a document and are never changed; units stand in the names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from duckwarp.results import RunReport, SourceOutcome, SourceState
+from duckwarp.version import __version__
+
+if TYPE_CHECKING:
+    from duckwarp.engine.types import Form
+    from duckwarp.source.metadata import Column
+    from duckwarp.source.registry import Source
+    from duckwarp.survey import PlannedSource, SourceDescription
+
+Document = dict[str, Any]
+
+
+def report_document(report: RunReport, exit_code: int) -> Document:
+    """A run that came to its end: a result per exported or failed source, the skipped, totals."""
+    skipped = report.of_state(SourceState.SKIPPED)
+    return {
+        "version": __version__,
+        "run_id": report.run_id,
+        "output_dir": report.output_dir,
+        "exit_code": exit_code,
+        "results": [_result(outcome) for outcome in report.outcomes if outcome not in skipped],
+        "skipped": [{"canonical_code": o.code, "reason": o.reason} for o in skipped],
+        "totals": {
+            "sources": len(report.outcomes),
+            **{state.value: len(report.of_state(state)) for state in SourceState},
+            "rows": report.total_rows,
+            "size_bytes": report.total_bytes,
+            "seconds": report.seconds,
+        },
+    }
+
+
+def _result(outcome: SourceOutcome) -> Document:
+    result = {} if outcome.result is None else dataclasses.asdict(outcome.result)
+    return result | {
+        "state": outcome.state.value,
+        "seconds": outcome.seconds,
+        "size_bytes": outcome.size_bytes,
+        "losses": [dataclasses.asdict(loss) for loss in outcome.losses],
+        "notes": list(outcome.notes),
+    }
+
+
+def error_document(message: str, exit_code: int) -> Document:
+    """A command that was stopped by an error."""
+    return {"version": __version__, "exit_code": exit_code, "error": message}
+
+
+def sources_document(sources: Sequence[Source]) -> Document:
+    """The sources that may be exported."""
+    return {"version": __version__, "sources": [_source(source) for source in sources]}
+
+
+def plan_document(planned: Sequence[PlannedSource], exit_code: int) -> Document:
+    """What an export would do; `plan` is null for a source that would be skipped or would fail."""
+    return {
+        "version": __version__,
+        "exit_code": exit_code,
+        "sources": [_source(entry.source) | _fate(entry) for entry in planned],
+    }
+
+
+def _fate(entry: PlannedSource) -> Document:
+    from duckwarp.engine.plan import explain
+
+    plan = None if entry.plan is None else explain(entry.plan)
+    return {"plan": plan, "reason": entry.reason, "missing": entry.missing}
+
+
+def description_document(description: SourceDescription) -> Document:
+    """The data dictionary of one source."""
+    pairs = zip(description.columns, description.forms, strict=True)
+    columns = [_column(column, form) for column, form in pairs]
+    return {"version": __version__} | _source(description.source) | {"columns": columns}
+
+
+def _source(source: Source) -> Document:
+    relation, loaded = source.relation, source.last_load_at
+    kind = None if relation is None or relation.kind is None else relation.kind.label
+    return {
+        "canonical_code": source.code,
+        "name": source.name,
+        "description": source.description,
+        "domain": source.domain,
+        "tags": list(source.tags),
+        "schema": source.schema,
+        "table": source.table,
+        "kind": kind,
+        "exists": relation is not None,
+        "estimated_rows": None if relation is None else relation.estimated_rows,
+        "size_bytes": None if relation is None else relation.size_bytes,
+        "last_load_at": None if loaded is None else loaded.isoformat(),
+    }
+
+
+def _column(column: Column, form: Form) -> Document:
+    return {
+        "name": column.name,
+        "position": column.position,
+        "data_type": column.data_type,
+        "parquet_type": form.shown_type,
+        "notes": list(form.notes),
+        "nullable": column.nullable,
+        "is_dimension": column.is_dimension,
+        "is_measure": column.is_measure,
+        "keywords": list(column.keywords),
+        "description": column.description,
+        "original_name": column.original_name,
+    }

@@ -1,0 +1,129 @@
+"""How a command ends badly: each error as one line, an exit code, and a document under `--json`.
+
+No traceback unless it is asked for, and no password in any of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from duckwarp.errors import (
+    ConnectionFailed,
+    DuckwarpError,
+    NothingMatched,
+    RunError,
+    Terminated,
+    UsageError,
+)
+from duckwarp.terminal import wording
+from duckwarp.terminal.documents import error_document
+from duckwarp.terminal.usage import ExitCode
+
+# Typer exports only some leaves of its parser's errors; this is the root of them all.
+_ParserError: type[Exception] = typer.BadParameter.__mro__[2]
+
+_HINTS: dict[type[DuckwarpError], str] = {
+    ConnectionFailed: "name the server with --dsn, DUCKWARP_DSN or libpq's PG* variables",
+    NothingMatched: "`duckwarp sources` lists what the registry has",
+}
+
+# Passwords in URIs and in key=value strings, quoted or not.
+_URI_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_NAMED_PASSWORD = re.compile(
+    r"(password['\"]?\s*[=:]\s*)('(?:[^'\\]|\\.)*'|[^\s,)]+)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How an ending is told: with a document for programs, with the traceback of a fault."""
+
+    json: bool = False
+    verbose: bool = False
+
+
+class Commands(TyperGroup):
+    """The root of the commands: runs one and turns what it raises into an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the arguments name."""
+        manner: Manner = ctx.obj
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            raise typer.Exit(_interrupted(interruption, manner)) from None
+        except DuckwarpError as error:
+            raise typer.Exit(_known(error, manner)) from None
+        except _ParserError as error:
+            raise typer.Exit(_refused(error, manner)) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise typer.Exit(_unexpected(error, manner)) from None
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the base's name
+        """Write the examples line by line."""
+        formatter.write((self.epilog or "").rstrip() + "\n")
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print a document for programs, in ASCII whatever the encoding of the output is."""
+    print(json.dumps(document, indent=2, default=str))
+
+
+def exit_code_of(error: DuckwarpError) -> ExitCode:
+    """What the shell is told of an error that stopped the command."""
+    if isinstance(error, UsageError):
+        return ExitCode.USAGE
+    return ExitCode.NOT_STARTED if isinstance(error, RunError) else ExitCode.SOURCE_FAILED
+
+
+def without_passwords(text: str) -> str:
+    """The text with three asterisks in the place of whatever looks like a password."""
+    return _NAMED_PASSWORD.sub(r"\1***", _URI_PASSWORD.sub(r"\1***@", text))
+
+
+def _known(error: DuckwarpError, manner: Manner) -> ExitCode:
+    return _tell(str(error), exit_code_of(error), manner, hint=_HINTS.get(type(error)))
+
+
+def _refused(error: Any, manner: Manner) -> ExitCode:
+    command = "duckwarp" if error.ctx is None else error.ctx.command_path
+    hint = f"`{command} --help` shows what it takes"
+    return _tell(error.format_message(), ExitCode.USAGE, manner, hint=hint)
+
+
+def _interrupted(interruption: KeyboardInterrupt, manner: Manner) -> ExitCode:
+    if isinstance(interruption, Terminated):
+        return _tell("ended by SIGTERM", ExitCode.TERMINATED, manner)
+    return _tell("interrupted", ExitCode.INTERRUPTED, manner)
+
+
+def _unexpected(error: Exception, manner: Manner) -> ExitCode:
+    """A fault of duckwarp: its kind and place; its own words only on demand, as all tracebacks."""
+    if manner.verbose:
+        lines = traceback.format_exception(error)
+        print(without_passwords("".join(lines)), end="", file=sys.stderr)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+    hint = None if manner.verbose else "--verbose shows the traceback"
+    return _tell(message, ExitCode.NOT_STARTED, manner, hint=hint)
+
+
+def _tell(message: str, code: ExitCode, manner: Manner, hint: str | None = None) -> ExitCode:
+    told = wording.one_line(without_passwords(message))
+    print(f"error: {told}", file=sys.stderr)
+    if hint is not None:
+        print(f"hint: {hint}", file=sys.stderr)
+    if manner.json:
+        print_document(error_document(told, code))
+    return code

@@ -1,0 +1,241 @@
+"""What `--help` says: every option with its group, examples, exit codes, and how they are laid out.
+
+What the options do is `cli.py`'s matter.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from duckwarp.settings import Compression, SpecialValues
+
+
+class ExitCode(IntEnum):
+    """How a command ended, for the shell."""
+
+    OK = 0
+    SOURCE_FAILED = 1
+    USAGE = 2
+    NOT_STARTED = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+EXIT_CODES = """
+Exit codes:
+  0    all well; sources without a relation are skipped, which is no failure
+  1    a source failed; the others were exported
+  2    the command is wrong, or nothing matches
+  3    the run could not start (connection, registry, extension, output folder)
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM
+"""
+
+CONNECTION = """
+Where the database is: --dsn, else DUCKWARP_DSN, else DATABASE_URL, else libpq's
+PG* variables, service and password files, else POSTGRES_HOST, POSTGRES_PORT,
+POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD.
+A password in --dsn is visible to every user of the machine while duckwarp runs:
+prefer the environment or a password file.
+"""
+
+ROOT_EXAMPLES = """
+Examples:
+  duckwarp demo                          try it, with a database of its own
+  duckwarp sources adhd                  what the publication has
+  duckwarp export adhd --output output   export it
+  duckwarp export --help                 all settings, and the exit codes
+"""
+
+EXPORT_EXAMPLES = """
+Examples:
+  duckwarp export adhd --dsn postgresql://reader@db.example/warehouse
+  duckwarp export --source adhd_summary_open_referrals_age --output /srv/open
+  duckwarp export --all --compression zstd --quiet --events events.jsonl
+  duckwarp export --table 'staging."Odd Name"' --table public.regions
+  duckwarp export adhd --plan
+"""
+
+SOURCES_EXAMPLES = """
+Examples:
+  duckwarp sources
+  duckwarp sources adhd --json
+"""
+
+DESCRIBE_EXAMPLES = """
+Examples:
+  duckwarp describe adhd_summary_open_referrals_age
+  duckwarp describe adhd_summary_open_referrals_age --json
+"""
+
+DEMO_EPILOG = """
+Examples:
+  duckwarp demo
+  duckwarp demo --output /tmp/try --keep
+
+Needs the extra: pip install 'duckwarp[demo]'
+"""
+
+
+EXPORT_EPILOG = EXPORT_EXAMPLES + CONNECTION + EXIT_CODES
+SOURCES_EPILOG = SOURCES_EXAMPLES + CONNECTION
+DESCRIBE_EPILOG = DESCRIBE_EXAMPLES + CONNECTION
+
+
+class Command(TyperCommand):
+    """A command whose options are listed in groups and whose epilog is printed as it was written.
+
+    Typer knows groups only in its coloured help, which draws boxes wherever its output goes.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the parameters, one section for each group."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            group = getattr(parameter, "rich_help_panel", None) or _SHOW
+            if record is not None:
+                groups.setdefault(group, []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the base's name
+        """Write examples and tables line by line."""
+        formatter.write((self.epilog or "").rstrip() + "\n")
+
+
+_WHAT = "Which sources"
+_WHERE = "Where from and where to"
+_HOW = "How it is written"
+_SHOW = "What is shown"
+
+
+def _option(group: str, *names: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=group, **more)
+
+
+Publication = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PUBLICATION",
+        help="The beginning of the sources' codes, taken literally.",
+        show_default=False,
+        rich_help_panel=_WHAT,
+    ),
+]
+Code = Annotated[
+    str,
+    typer.Argument(metavar="CODE", help="The source's code.", rich_help_panel=_WHAT),
+]
+Sources = Annotated[
+    list[str] | None,
+    _option(_WHAT, "--source", metavar="CODE", help="One source of the registry; may be repeated."),
+]
+Everything = Annotated[bool, _option(_WHAT, "--all", help="Every source of the registry.")]
+Schema = Annotated[
+    str | None,
+    _option(
+        _WHAT,
+        "--schema",
+        metavar="NAME",
+        help="All tables and views of a schema, without the registry.",
+    ),
+]
+Tables = Annotated[
+    list[str] | None,
+    _option(
+        _WHAT,
+        "--table",
+        metavar="SCHEMA.NAME",
+        help="One table or view, without the registry; may be repeated.",
+    ),
+]
+FailOnMissing = Annotated[
+    bool,
+    _option(
+        _WHAT,
+        "--fail-on-missing",
+        help="A source without a relation is a failure, not a skip.",
+    ),
+]
+Dsn = Annotated[
+    str | None,
+    _option(_WHERE, "--dsn", metavar="DSN", help="The database, as a URI or key=value; see below."),
+]
+RegistrySchema = Annotated[
+    str,
+    _option(
+        _WHERE,
+        "--registry-schema",
+        metavar="NAME",
+        help="The schema of the registry.",
+        show_default=True,
+    ),
+]
+Output = Annotated[
+    Path,
+    _option(
+        _WHERE, "--output", "-o", metavar="FOLDER", help="Where the files go.", show_default=True
+    ),
+]
+CompressionChoice = Annotated[
+    Compression, _option(_HOW, "--compression", help="The codec of the Parquet files.")
+]
+SpecialValuesChoice = Annotated[
+    SpecialValues,
+    _option(
+        _HOW,
+        "--special-values",
+        help="What becomes of values that Parquet cannot hold (NaN in a numeric, infinity in a "
+        "date): NULL, the whole column as text, or a failed source.",
+    ),
+]
+RowSecurity = Annotated[
+    bool,
+    _option(
+        _HOW,
+        "--enable-row-security",
+        help="Accept that policies hide rows; otherwise such a source fails.",
+    ),
+]
+LockTimeout = Annotated[
+    float,
+    _option(
+        _HOW,
+        "--lock-timeout",
+        min=0.0,
+        metavar="SECONDS",
+        help="How long to wait for a table that is being altered.",
+        show_default=True,
+    ),
+]
+Period = Annotated[
+    str | None,
+    _option(_HOW, "--period", metavar="TEXT", help="A period to name in the events."),
+]
+PlanOnly = Annotated[
+    bool, _option(_SHOW, "--plan", help="Show what would be done, and do nothing.")
+]
+Quiet = Annotated[
+    bool, _option(_SHOW, "--quiet", "-q", help="Failures only; nothing when all is well.")
+]
+Json = Annotated[bool, _option(_SHOW, "--json", help="One JSON document on standard output.")]
+Events = Annotated[
+    Path | None,
+    _option(
+        _SHOW, "--events", metavar="FILE", help="Append the run's events to a JSON-lines file."
+    ),
+]
+Verbose = Annotated[
+    bool, _option(_SHOW, "--verbose", "-v", help="Show the traceback of an unexpected error.")
+]
+Keep = Annotated[
+    bool,
+    _option(_SHOW, "--keep", help="Leave the server running, and say how to reach and stop it."),
+]
