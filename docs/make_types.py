@@ -78,7 +78,7 @@ ARRAYS = """## Arrays
 
 | PostgreSQL | written as | why |
 |---|---|---|
-| one dimension everywhere | LIST of what the elements are written as | NULL arrays, empty arrays and NULL elements stay apart; JSON elements are text |
+| one dimension everywhere | LIST of what the elements are written as | NULL arrays, empty arrays and NULL elements stay apart; JSON and UUID elements are text, since pandas refuses a file with a list of UUIDs |
 | any array with more dimensions, arrays of composites, arrays of arrays through domains | JSON | PostgreSQL does not enforce declared dimensions: the data are looked at, and the number of such arrays is reported |
 
 Lower bounds other than 1 have no place in a LIST or in JSON: they are counted and reported.
@@ -106,7 +106,7 @@ Rows are ordered by the first column, then by the others from left to right, asc
 The order is that of the values as they are written, so that it can be checked in the file:
 
 - text, enums, JSON and everything written as text by their bytes in UTF-8, not by a locale;
-- numbers, dates and times by value; -0.0 directly after 0.0, NaN after infinity;
+- numbers, dates and times by value; -0.0 directly before 0.0, NaN after infinity;
 - booleans false first, UUIDs and bytes as unsigned bytes;
 - lists element by element, a shorter list before its continuation, NULL elements last.
 
@@ -124,7 +124,8 @@ READING_NOTES = """
 pandas is read with its default backend. polars shows JSON and UUID as their bytes: cast JSON with
 `.cast(pl.String)`. Spark 4.3 refuses files with TIME or UUID columns unless a schema leaves those
 columns out. Dates before year 1 and after 9999 are right in the file, but Python's own `datetime`
-cannot show them: read them with DuckDB, or as integers.
+cannot show them: read them with DuckDB, or in pandas with
+`dtype_backend="pyarrow"`; pandas' default refuses a file that has one.
 """
 
 

@@ -10,15 +10,15 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from duckwarp.engine.copy import CopyJob, RunningCopy, SpecialValueFound
-from duckwarp.engine.plan import ExportPlan
-from duckwarp.engine.session import Session, open_session
+from duckwarp.engine.plan import ExportPlan, ranges_of
+from duckwarp.engine.session import Session, SharedSnapshot, enter_snapshot, open_session
 from duckwarp.errors import DuckwarpError, RelationMissing, SourceError
 from duckwarp.events import EventLevel, EventSink, EventStore, EventType, create_event
 from duckwarp.output.markdown import ColumnEntry, dictionary
@@ -93,6 +93,15 @@ class Run:
     session: Session
     staging: Staging
     tell: Telling
+
+    @property
+    def shared(self) -> SharedSnapshot:
+        """The snapshot as the engine's sessions import it."""
+        return SharedSnapshot(
+            snapshot_id=self.snapshot.snapshot_id,
+            settings=self.snapshot.settings,
+            locks=self.snapshot.locks,
+        )
 
 
 def export_source_to_parquet(  # noqa: PLR0913  # the names and the order are given
@@ -237,6 +246,7 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
         f"exporting {len(present)} sources",
         sources=len(present),
     )
+    enter_snapshot(run.session, run.shared, _connections(run, present))
     outcomes = []
     for number, source in enumerate(present, start=1):
         described = replace(source, description=source.description or comments.get(source.code))
@@ -250,6 +260,18 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
         )
     order = {source.code: position for position, source in enumerate(sources)}
     return tuple(sorted(missing + outcomes, key=lambda outcome: order[outcome.code]))
+
+
+def _connections(run: Run, sources: Sequence[Source]) -> int:
+    """How many connections the most divided source is read over."""
+    return max(
+        (
+            len(ranges_of(source.relation, run.settings.connections, run.snapshot.traits))
+            for source in sources
+            if source.relation is not None
+        ),
+        default=1,
+    )
 
 
 def _without_relation(run: Run, source: Source) -> SourceOutcome:
@@ -350,12 +372,7 @@ def _copy(run: Run, plan: ExportPlan) -> int:
         run.tell(
             EventType.STAGE_STARTED, stage, f"{stage} {plan.code}", EventLevel.DEBUG, **figures
         )
-    job = CopyJob(
-        plan=plan,
-        snapshot_id=run.snapshot.snapshot_id,
-        settings=run.snapshot.settings,
-        path=path,
-    )
+    job = CopyJob(plan=plan, shared=run.shared, path=path)
     copy = RunningCopy(run.session, job)
     try:
         rows_read = 0
@@ -454,7 +471,7 @@ def _exported(
             count=loss.count,
             outcome=loss.outcome,
         )
-    notes = _notes(run, source, plan)
+    notes = _notes(run, plan)
     for note in notes:
         run.tell(
             EventType.WARNING,
@@ -495,10 +512,10 @@ def _exported(
     )
 
 
-def _notes(run: Run, source: Source, plan: ExportPlan) -> tuple[str, ...]:
+def _notes(run: Run, plan: ExportPlan) -> tuple[str, ...]:
     """What a reader of the report should know about the source as a whole."""
     notes = []
-    if source.relation is not None and source.relation.row_security_active:
+    if plan.hides_rows:
         role = run.snapshot.connection.info.user
         notes.append(f'row-level security: only the rows that role "{role}" may see')
     if plan.renamed:

@@ -30,7 +30,8 @@ from duckwarp.engine.plan import (
     names_objects,
     server_query,
 )
-from duckwarp.engine.types import Facts
+from duckwarp.engine.types import SIGNED_TYPES, Facts
+from duckwarp.errors import SourceError
 from duckwarp.settings import Settings
 from duckwarp.source.access import fetch_values, probe
 from duckwarp.source.metadata import Column
@@ -43,16 +44,21 @@ class Experience:
     """What earlier attempts at a source have met, so that the next one is not stopped by it.
 
     `special_values` says that a special value was met: all are counted beforehand. `lax_json` has
-    the positions of the columns in which there is JSON that strict parsers refuse.
+    the positions of the columns in which there is JSON that strict parsers refuse. `signed_zeros`
+    says that -0.0 was met.
     """
 
     special_values: bool = False
     lax_json: frozenset[int] = frozenset()
+    signed_zeros: bool = False
 
     def of(self, position: int, plan: ExportPlan) -> Experience:
         """This, and a special value met in the column at `position` of `plan`."""
-        if plan.columns[position - 1].form.json:
+        form = plan.columns[position - 1].form
+        if form.json:
             return replace(self, lax_json=self.lax_json | {position})
+        if form.duckdb_type.removesuffix("[]") in SIGNED_TYPES:
+            return replace(self, signed_zeros=True)
         return replace(self, special_values=True)
 
 
@@ -77,6 +83,7 @@ def plan_source(
             special_values=settings.special_values,
             facts=facts,
             lax_json=column.position in experience.lax_json,
+            signed_zeros=experience.signed_zeros,
         )
         planned.append(PlannedColumn(name=column.name, form=form_of(column, context)))
     plan = build_plan(
@@ -87,8 +94,24 @@ def plan_source(
         names_objects=any(names_objects(column.pg_type.reaches) for column in columns),
         geo=file_key({each.name: each.form.geo for each in planned if each.form.geo is not None}),
     )
-    probe(connection, source, server_query(plan, plan.ranges[0], limit=0))
-    return plan
+    query = server_query(plan, plan.ranges[0], limit=0)
+    probe(connection, source, query)
+    hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
+    return replace(plan, hides_rows=hides_rows)
+
+
+def _hides_rows(connection: psycopg.Connection[Any], source: Source, query: str) -> bool:
+    """Whether policies, of the relation or of one behind a view, leave rows out of the query.
+
+    PostgreSQL itself says so, by refusing it when policies may not apply.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL row_security = off")
+            probe(connection, source, query)
+    except SourceError:
+        return True
+    return False
 
 
 def _measured(

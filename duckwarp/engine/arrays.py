@@ -45,7 +45,7 @@ def _array_form(cell: Cell, context: Context) -> Form:
     inner = _elements(cell, context)
     losses = _bounds_lost(cell, context) + special_losses(inner, context, AS_NULL)
     losses += srids_lost(inner, context)
-    if losses and context.special_values is SpecialValues.TEXT:
+    if losses and context.special_values == SpecialValues.TEXT:
         return replace(text_form(cell, context), losses=kept_as_text(losses))
     if context.count(SEVERAL_DIMENSIONS) or inner.pg_type.kind in ("array", "composite"):
         return _json(cell, inner, context)
@@ -70,7 +70,7 @@ def _bounds_lost(cell: Cell, context: Context) -> tuple[Loss, ...]:
     if not count:
         return ()
     kind = "lower bounds other than 1"
-    if context.special_values is SpecialValues.ERROR:
+    if context.special_values == SpecialValues.ERROR:
         raise ValueNotKept(cell.column.name, [(kind, count)])
     outcome = "written without their bounds"
     return (Loss(column=cell.column.name, kind=kind, count=count, outcome=outcome),)
@@ -102,10 +102,16 @@ def _json(cell: Cell, inner: Cell, context: Context) -> Form:
 
 
 def _in_list(form: Form) -> Form:
-    """The form of an element: the reader knows no arrays of bytea, so they travel as hex."""
-    if form.duckdb_type != "BLOB":
-        return form
-    return replace(form, select=f"pg_catalog.encode({form.select}, 'hex')", value="unhex({d})")
+    """The form of an element, where a list of what a column would be cannot be read.
+
+    DuckDB's reader of PostgreSQL knows no arrays of bytea, so they travel as hex. pandas refuses
+    the whole file for a list of UUIDs, so they are text.
+    """
+    if form.duckdb_type == "BLOB":
+        return replace(form, select=f"pg_catalog.encode({form.select}, 'hex')", value="unhex({d})")
+    if form.duckdb_type == "UUID":
+        return replace(form, select=f"{form.select}::text", duckdb_type="VARCHAR", obvious=False)
+    return form
 
 
 def _list_of(form: Form, inner: Cell, cell: Cell) -> Form:
@@ -135,6 +141,7 @@ def _list_of(form: Form, inner: Cell, cell: Cell) -> Form:
         guarded=form.guarded,
         width_bytes=form.width_bytes * USUAL_ELEMENTS,
         note=form.note and f"elements are {form.note}",
+        signed_zeros=form.signed_zeros,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,14 @@ from duckwarp.engine.footer import amend_footer
 from duckwarp.engine.forms import GUARD
 from duckwarp.engine.plan import ExportPlan, copy_statement, in_one_range
 from duckwarp.engine.quoting import literal
-from duckwarp.engine.session import Session, attach, importing
-from duckwarp.errors import SourceError
+from duckwarp.engine.session import (
+    Session,
+    SharedSnapshot,
+    enter_snapshot,
+    execute_on_server,
+    leave_snapshot,
+)
+from duckwarp.errors import RunError, SourceError
 
 _GUARD_MET = re.compile(rf"{GUARD} (\d+)")
 
@@ -33,8 +40,7 @@ class CopyJob:
     """What one copy needs besides the session: the plan, the snapshot to read, where to write."""
 
     plan: ExportPlan
-    snapshot_id: str
-    settings: Mapping[str, str]
+    shared: SharedSnapshot
     path: Path
 
 
@@ -69,22 +75,35 @@ class RunningCopy:
 
 def _copy(session: Session, job: CopyJob) -> int:
     try:
-        names = attach(session, len(job.plan.ranges))
+        names = enter_snapshot(session, job.shared, len(job.plan.ranges))
         plan = job.plan if len(names) == len(job.plan.ranges) else in_one_range(job.plan)
-        settings = dict(job.settings)
-        if job.plan.empty_search_path:
-            settings["search_path"] = ""
-        with importing(session, names, job.snapshot_id, settings):
+        with _search_path(session, plan, names):
             statement = copy_statement(plan, names[: len(plan.ranges)], str(job.path))
             row = session.connection.execute(statement).fetchone()
-            _check_types(session, job)
+        _check_types(session, job)
     except duckdb.Error as error:
+        leave_snapshot(session)
         met = _GUARD_MET.search(str(error))
         if met is not None:
             raise SpecialValueFound(int(met[1])) from error
         raise _translated(error) from error
+    except RunError as error:
+        raise SourceError(str(error)) from error
     _amend(job)
     return int(row[0]) if row else 0
+
+
+@contextlib.contextmanager
+def _search_path(session: Session, plan: ExportPlan, names: list[str]) -> Iterator[None]:
+    """No search path while a source is read in which names of objects have to be qualified."""
+    if not plan.empty_search_path:
+        yield
+        return
+    for name in names:
+        execute_on_server(session, name, "SET LOCAL search_path = ''")
+    yield
+    for name in names:
+        execute_on_server(session, name, "SET LOCAL search_path TO DEFAULT")
 
 
 def _check_types(session: Session, job: CopyJob) -> None:
@@ -112,4 +131,11 @@ def _translated(error: duckdb.Error) -> SourceError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, duckdb.OutOfMemoryException):
         return SourceError(f"ran out of memory: {reason}")
+    # DuckDB gives the server's words only, without the code. The run holds a lock already: who
+    # waits for it stands before the readers in the queue.
+    if "lock timeout" in reason:
+        return SourceError(
+            "could not be read within the lock timeout: another session is waiting to change it; "
+            "run again later"
+        )
     return SourceError(reason)

@@ -15,8 +15,11 @@ from duckwarp.engine.types import (
     FALLBACK,
     LAX_JSON_TYPE,
     MISFIT_JSON,
+    NEGATIVE_ZERO,
+    SIGNED_TYPES,
     Facts,
     Form,
+    Rule,
     Special,
     filled,
     rule_for,
@@ -40,13 +43,14 @@ class Context:
 
     `facts` is None before anything was measured: forms are then good for showing, and for copying
     where the column needs no measure. `lax_json` says that a value was met in the column which
-    strict parsers of JSON refuse.
+    strict parsers of JSON refuse, `signed_zeros` that -0.0 was met in the relation.
     """
 
     traits: ServerTraits
     special_values: SpecialValues
     facts: Facts | None
     lax_json: bool = False
+    signed_zeros: bool = False
 
     def count(self, measure: str) -> int:
         """What a counting measure gave; 0 where it was not taken."""
@@ -106,15 +110,15 @@ def scalar_form(cell: Cell, context: Context) -> Form:
     Raises `ValueNotKept` where the user asked to be stopped by special values and there are some.
     """
     losses = special_losses(cell, context, AS_NULL)
-    if losses and context.special_values is SpecialValues.TEXT:
+    if losses and context.special_values == SpecialValues.TEXT:
         return text_form(cell, context)
     if is_numeric(cell.pg_type):
         return _numeric(cell, losses, context)
     if geo.is_geo(cell.pg_type):
         return _geo(cell, context)
     rule = rule_for(cell.pg_type)
-    guarded = rule.misfit is not None and not cell.counted(context)
-    value = guarded_value(rule.misfit, rule.value, cell.column) if guarded else rule.value
+    misfit = _misfit(rule, cell, context)
+    value = rule.value if misfit is None else guarded_value(misfit, rule.value, cell.column)
     source = cell.without_specials() if losses else cell.source
     return Form(
         select=filled(rule.select, cell.pg_type, source),
@@ -122,12 +126,20 @@ def scalar_form(cell: Cell, context: Context) -> Form:
         value=value,
         order=rule.order,
         json=rule.json,
-        guarded=guarded,
+        guarded=misfit is not None,
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,
         losses=losses,
         note=null_note(cell.pg_type) if rule is COMPOSITE else None,
+        signed_zeros=context.signed_zeros and rule.duckdb_type in SIGNED_TYPES,
     )
+
+
+def _misfit(rule: Rule, cell: Cell, context: Context) -> str | None:
+    """DuckDB's predicate for values that have to stop the copy; None where all are known."""
+    if rule.duckdb_type in SIGNED_TYPES:
+        return None if context.signed_zeros else NEGATIVE_ZERO
+    return None if cell.counted(context) else rule.misfit
 
 
 def null_note(inside: PgType) -> str | None:
@@ -139,17 +151,18 @@ def null_note(inside: PgType) -> str | None:
 def _geo(cell: Cell, context: Context) -> Form:
     """Well-known binary, which has no room for the reference system of each value."""
     losses = srids_lost(cell, context)
-    if losses and context.special_values is SpecialValues.TEXT:
+    if losses and context.special_values == SpecialValues.TEXT:
         return replace(text_form(cell, context), losses=kept_as_text(losses))
     rule = rule_for(cell.pg_type)
     described = geo.geo_column(cell.pg_type, cell.typmod, context.facts or {})
+    known = context.facts is not None or geo.declared_srid(cell.typmod) is not None
     return Form(
         select=filled(rule.select, cell.pg_type, cell.source),
         duckdb_type=rule.duckdb_type,
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,
         losses=losses,
-        note=described.note,
+        note=described.note if known else None,
         geo=described,
     )
 
@@ -160,7 +173,7 @@ def srids_lost(cell: Cell, context: Context) -> tuple[Loss, ...]:
     if not count:
         return ()
     kind = "several reference systems"
-    if context.special_values is SpecialValues.ERROR:
+    if context.special_values == SpecialValues.ERROR:
         raise ValueNotKept(cell.column.name, [(kind, count)])
     outcome = "written without their SRID"
     return (Loss(column=cell.column.name, kind=kind, count=count, outcome=outcome),)
@@ -178,7 +191,7 @@ def special_losses(cell: Cell, context: Context, outcome: str) -> tuple[Loss, ..
         for each in cell.specials
         if (count := context.count(each.kind))
     )
-    if losses and context.special_values is SpecialValues.ERROR:
+    if losses and context.special_values == SpecialValues.ERROR:
         raise ValueNotKept(cell.column.name, [(loss.kind, loss.count) for loss in losses])
     return losses
 
@@ -195,7 +208,7 @@ def text_form(cell: Cell, context: Context) -> Form:
     )
 
 
-def guarded_value(misfit: str | None, value: str, column: Column) -> str:
+def guarded_value(misfit: str, value: str, column: Column) -> str:
     """The value, or an error that stops the copy at the first one that does not fit."""
     return f"CASE WHEN {misfit} THEN error('{GUARD} {column.position}') ELSE {value} END"
 

@@ -211,7 +211,7 @@ def row_name(relation: str, first: Column, *, has_ctid: bool) -> str:
         return f"'ctid ' || {place}::pg_catalog.regclass::text"
     resolved, _ = first.pg_type.resolved(first.typmod)
     text = filled(FALLBACK.select, resolved, reference(first, resolved))
-    shown = f"pg_catalog.encode(pg_catalog.textsend({text}), 'escape')"
+    shown = f"pg_catalog.encode(pg_catalog.convert_to({text}, 'SQL_ASCII'), 'escape')"
     words = literal(f'the row of {relation} with "{first.name}" = ')
     return f"{words} || coalesce({shown}, 'NULL')"
 

@@ -52,8 +52,9 @@ class ExportPlan:
     """How one source becomes one Parquet file.
 
     `ranges` are conditions on the rows, one for each connection, that together take every row
-    once. `expected_rows` is the planner's estimate, None where it has none. `geo` is the JSON of
-    the file's GeoParquet key, if it has geometries.
+    once. `expected_rows` is the planner's estimate, None where it has none. `hides_rows` says that
+    row-level security leaves rows out, as the user accepts. `geo` is the JSON of the file's
+    GeoParquet key, if it has geometries.
     """
 
     code: str
@@ -65,6 +66,7 @@ class ExportPlan:
     compression: Compression
     expected_rows: int | None
     empty_search_path: bool = False
+    hides_rows: bool = False
     geo: str | None = None
 
     @property
@@ -99,7 +101,7 @@ def build_plan(
         schema=source.schema,
         table=source.table,
         columns=tuple(columns),
-        ranges=_ranges(source.relation, settings.connections, traits),
+        ranges=ranges_of(source.relation, settings.connections, traits),
         row_group_rows=row_group_rows([column.form.width_bytes for column in columns]),
         compression=settings.compression,
         expected_rows=source.relation.estimated_rows,
@@ -119,8 +121,12 @@ def row_group_rows(widths_bytes: Sequence[int]) -> int:
     return max(VECTOR_ROWS, min(MAX_ROW_GROUP_ROWS, rows // VECTOR_ROWS * VECTOR_ROWS))
 
 
-def _ranges(relation: Relation, connections: int, traits: ServerTraits) -> tuple[str, ...]:
-    """Ranges of pages, the last one open: a table may have grown, parts of it may be longer."""
+def ranges_of(relation: Relation, connections: int, traits: ServerTraits) -> tuple[str, ...]:
+    """Conditions that divide the rows among connections, or a single empty one.
+
+    They are ranges of pages, the last one open: a table may have grown since its size was asked
+    for, and parts of it may be longer than others.
+    """
     divisible = (
         relation.kind in WITH_CTID
         and traits.version >= RANGES_SINCE
@@ -179,6 +185,8 @@ def copy_statement(plan: ExportPlan, attachments: Sequence[str], path: str) -> s
 def _options(plan: ExportPlan) -> list[str]:
     codec = "uncompressed" if plan.compression is Compression.NONE else plan.compression.value
     options = ["FORMAT parquet", f"COMPRESSION {codec}", f"ROW_GROUP_SIZE {plan.row_group_rows}"]
+    if any(column.form.signed_zeros for column in plan.columns):
+        options.append("DICTIONARY_SIZE_LIMIT 0")
     if plan.geo is not None:
         options.append(f"KV_METADATA {{geo: {literal(plan.geo)}}}")
     return options

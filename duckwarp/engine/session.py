@@ -16,7 +16,7 @@ import duckdb
 import psutil
 
 from duckwarp.engine.quoting import identifier, literal
-from duckwarp.errors import ConnectionFailed, ExtensionMissing
+from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
 from duckwarp.settings import ServerAddress, Settings
 
 EXTENSION_PACKAGE = "duckdb_extension_postgres_scanner"
@@ -31,12 +31,29 @@ CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An open DuckDB with the extension loaded; `attached` are the names of its attachments."""
+    """An open DuckDB with the extension loaded.
+
+    `attached` are the names of its attachments, `reading` those that read the run's snapshot in the
+    transaction that is open; none is where none is open.
+    """
 
     connection: duckdb.DuckDBPyConnection
     address: ServerAddress
     application_name: str
     attached: list[str] = field(default_factory=list)
+    reading: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSnapshot:
+    """What further sessions need to read as the first one does.
+
+    The snapshot's id, the settings of its session, and the statements that take its locks.
+    """
+
+    snapshot_id: str
+    settings: Mapping[str, str]
+    locks: tuple[str, ...]
 
 
 @contextlib.contextmanager
@@ -50,18 +67,22 @@ def open_session(
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        "allow_persistent_secrets": False,
         "memory_limit": f"{settings.memory_bytes or free_memory_bytes()}B",
         "temp_directory": str(spill_dir),
     }
     if settings.threads is not None:
         config["threads"] = settings.threads
     connection = duckdb.connect(":memory:", config=config)
+    session = Session(connection=connection, address=address, application_name=application_name)
     try:
         _load_extension(connection)
         # The written file is looked at again: its geometries are bytes.
         connection.execute("SET enable_geoparquet_conversion = false")
-        yield Session(connection=connection, address=address, application_name=application_name)
+        yield session
     finally:
+        # Closing with a transaction open aborts the process where the server has ended its session.
+        leave_snapshot(session)
         connection.close()
 
 
@@ -140,22 +161,47 @@ def _without_conninfo(error: duckdb.Error, conninfo: str, session: Session) -> s
     return text.replace(session.address.password, "***") if session.address.password else text
 
 
-@contextlib.contextmanager
-def importing(
-    session: Session, names: list[str], snapshot_id: str, settings: Mapping[str, str]
-) -> Iterator[None]:
-    """A DuckDB transaction in which each attachment reads the snapshot, under these settings."""
-    statements = [f"SET TRANSACTION SNAPSHOT {literal(snapshot_id)}"]
-    statements += [f"SET LOCAL {identifier(k)} = {literal(v)}" for k, v in settings.items()]
-    session.connection.execute("BEGIN TRANSACTION")
+def enter_snapshot(session: Session, shared: SharedSnapshot, count: int) -> list[str]:
+    """The names of up to `count` attachments that read the snapshot, in DuckDB's transaction.
+
+    The transaction stays open over the sources of a run, and with it the locks that each session
+    has of its own: one that asked for its lock later would stand behind whoever waits to change the
+    relation, and that one waits for the run. Where they cannot be had at once, each is taken when
+    its relation is read. Raises `RunError` where the snapshot cannot be read.
+    """
     try:
-        for name in names:
-            session.connection.execute(
-                f"CALL postgres_execute({literal(name)}, {literal('; '.join(statements))})"
-            )
-        yield
-        session.connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(duckdb.Error):
-            session.connection.execute("ROLLBACK")
-        raise
+        return _enter(session, shared, count, shared.locks)
+    except duckdb.Error:
+        leave_snapshot(session)
+    try:
+        return _enter(session, shared, count, ())
+    except duckdb.Error as error:
+        leave_snapshot(session)
+        raise RunError(f"cannot read the run's snapshot: {str(error).splitlines()[0]}") from error
+
+
+def _enter(
+    session: Session, shared: SharedSnapshot, count: int, locks: tuple[str, ...]
+) -> list[str]:
+    names = attach(session, count)
+    if not session.reading:
+        session.connection.execute("BEGIN TRANSACTION")
+    statements = [f"SET TRANSACTION SNAPSHOT {literal(shared.snapshot_id)}"]
+    statements += [f"SET LOCAL {identifier(k)} = {literal(v)}" for k, v in shared.settings.items()]
+    for name in names:
+        if name not in session.reading:
+            session.reading.append(name)
+            execute_on_server(session, name, "; ".join([*statements, *locks]))
+    return names
+
+
+def execute_on_server(session: Session, name: str, statement: str) -> None:
+    """Run a statement of PostgreSQL's in the transaction of an attachment."""
+    session.connection.execute(f"CALL postgres_execute({literal(name)}, {literal(statement)})")
+
+
+def leave_snapshot(session: Session) -> None:
+    """End DuckDB's transaction, after an error or for good; the next source enters anew."""
+    session.reading.clear()
+    with contextlib.suppress(duckdb.Error):
+        session.connection.execute("ROLLBACK")

@@ -83,7 +83,8 @@ class Form:
     `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`.
     `guarded` says that special values would stop the copy (see `misfit`), `losses` what the file
     does not keep, `note` what a reader should know besides. `obvious` is False where the type in
-    the file is not the one a reader would expect. `geo` is there for a column of geometries.
+    the file is not the one a reader would expect. `signed_zeros` says that -0.0 has to be kept
+    apart from 0.0, which a dictionary would not. `geo` is there for a column of geometries.
     """
 
     select: str
@@ -96,6 +97,7 @@ class Form:
     width_bytes: int = 8
     losses: tuple[Loss, ...] = ()
     note: str | None = None
+    signed_zeros: bool = False
     geo: GeoColumn | None = None
 
     @property
@@ -119,9 +121,9 @@ _LATE_TIMESTAMP = Special(
 # PostgreSQL's first.
 _MISFIT_TIMESTAMP = "NOT isfinite({d}) OR {d} < {type} '4714-11-24 (BC) 00:00:00{zone}'"
 # A float that is a sort key is written as the key has it, which has lost the sign of zero: the keys
-# are expressions of it, and the sign a key of its own. Payloads of NaN are made one, as
-# PostgreSQL's own comparison and text output take them.
-_FLOAT_ORDER = ("{d} + 0", "signbit({d})")
+# are expressions of it, and the sign a key of its own, -0.0 before 0.0. Payloads of NaN are made
+# one, as PostgreSQL's own comparison and text output take them.
+_FLOAT_ORDER = ("{d} + 0", "NOT signbit({d})")
 # PostgreSQL 16 and later write bytes above 127 of "char" as an octal escape, earlier ones raw.
 _CHAR = (
     "CASE WHEN {c}::int4 < 0 THEN pg_catalog.concat('\\', ({c}::int4 + 256) >> 6, "
@@ -315,6 +317,10 @@ COMPOSITE = Rule(
     obvious=False,
     width_bytes=64,
 )
+# DuckDB's Parquet writer takes -0.0 and 0.0 for one entry of a dictionary, and writes the one that
+# came first: a file with -0.0 has to do without dictionaries.
+SIGNED_TYPES = frozenset({"FLOAT", "DOUBLE"})
+NEGATIVE_ZERO = "{d} = 0 AND signbit({d})"
 # PostgreSQL's json takes escapes of single surrogates, such as "\ud800", that strict parsers
 # refuse: DuckDB cannot read a column that is marked as JSON and has one. jsonb refuses them itself.
 LAX_JSON_TYPE = "json"

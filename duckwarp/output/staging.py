@@ -57,11 +57,12 @@ def check_code(code: str) -> None:
 
 def _problem_with(code: str) -> str | None:
     """Why the code is no file name, None if it is one."""
-    size_bytes = len(code.encode())
+    size_bytes = len(code.encode(errors="surrogatepass"))
     problems = {
         "it is empty": not code.strip(),
         "it has a control character": any(ord(c) < 32 or ord(c) == 127 for c in code),
         "it has a slash, and would leave the output folder": "/" in code or "\\" in code,
+        "it is not UTF-8": any(0xD800 <= ord(c) <= 0xDFFF for c in code),
         "it starts with a dot": code.startswith("."),
         f"it has {size_bytes} bytes, more than {MAX_CODE_BYTES}": size_bytes > MAX_CODE_BYTES,
         "the name is reserved": code in RESERVED_CODES,
@@ -147,14 +148,39 @@ def publish(staging: Staging, code: str) -> Pair:
     for path in (target.parquet, target.markdown):
         if path.is_dir() and not path.is_symlink():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    previous = _second_name(target.parquet, staging.folder / "previous")
     try:
         source.parquet.replace(target.parquet)
     finally:
         # Once the first is in place the second follows, also when an interrupt comes between.
         if not source.parquet.exists():
-            source.markdown.replace(target.markdown)
+            _follow(source.markdown, target.markdown, target.parquet, previous)
     _flush(staging.output_dir)
     return target
+
+
+def _second_name(path: Path, name: Path) -> Path | None:
+    """`name` as another name of the file at `path`; None where there is no file."""
+    name.unlink(missing_ok=True)
+    if not os.path.lexists(path):
+        return None
+    try:
+        name.hardlink_to(path)
+    except OSError:  # a file system without links
+        shutil.copy2(path, name, follow_symlinks=False)
+    return name
+
+
+def _follow(markdown: Path, target: Path, parquet: Path, previous: Path | None) -> None:
+    """Put the second file in place, or the first one back as it was."""
+    try:
+        markdown.replace(target)
+    except OSError:
+        if previous is None:
+            parquet.unlink()
+        else:
+            previous.replace(parquet)
+        raise
 
 
 def _flush(path: Path) -> None:

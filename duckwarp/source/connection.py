@@ -62,7 +62,7 @@ def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
 def _parse(given: str) -> dict[str, Any]:
     try:
         return dict(conninfo.conninfo_to_dict(given))
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # libpq quotes the part that it could not read, which may be the password.
         raise UsageError(
             "the connection string cannot be read: it takes a URI (postgresql://user@host/db) or "
@@ -85,6 +85,8 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
     except (psycopg.Error, UnicodeError) as error:
         raise ConnectionFailed(_reason(error, conninfo_text)) from None
     try:
+        # First of all, or a short timeout of the role's would end what comes next.
+        connection.execute("SET statement_timeout = 0")
         apply_session_settings(connection)
     except psycopg.Error as error:
         connection.close()
@@ -102,7 +104,11 @@ def known_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 def apply_session_settings(connection: psycopg.Connection[Any]) -> None:
     """Set the session's defaults to `SESSION_SETTINGS`, read-only among them."""
-    settings = known_settings(connection) | {"default_transaction_read_only": "on"}
+    apply_settings(connection, known_settings(connection) | {"default_transaction_read_only": "on"})
+
+
+def apply_settings(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """Set these for the rest of the session."""
     statements = [
         sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
         for name, value in settings.items()

@@ -126,15 +126,17 @@ def _knowledge(
     wanted = ["canonical_source_code", "column_name"]
     wanted += [column for column in OPTIONAL_COLUMNS if column in present]
     query = sql.SQL(
-        "SELECT {columns} FROM {table} WHERE canonical_source_code = ANY(%s::text[]) "
+        "SELECT {columns} FROM {table} WHERE canonical_source_code = ANY({codes}::text[]) "
         'AND column_name IS NOT NULL ORDER BY canonical_source_code, column_name COLLATE "C"'
     ).format(
         columns=sql.SQL(", ").join(map(sql.Identifier, wanted)),
         table=sql.Identifier(registry_schema, METADATA_TABLE),
+        # No parameter: a percent sign in the schema's name would be taken for another one.
+        codes=sql.Literal(list(codes)),
     )
     by_code: dict[str, list[dict[str, Any]]] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
-        for row in cursor.execute(query, [list(codes)]):
+        for row in cursor.execute(query):
             by_code.setdefault(row["canonical_source_code"], []).append(row)
     return by_code
 

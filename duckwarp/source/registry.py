@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -196,8 +196,13 @@ def find_relations(
     }
 
 
-# A composite type has a row in pg_class too, but is no relation that anybody would name.
+# A composite type has a row in pg_class too, but is no relation that anybody would name. To ask for
+# a size is to wait for the lock of whoever rewrites the relation: its size is an estimate then.
 _RELATIONS = """
+    WITH being_changed AS MATERIALIZED (
+        SELECT relation FROM pg_catalog.pg_locks WHERE mode = 'AccessExclusiveLock'
+        EXCEPT SELECT relation FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
+    )
     SELECT n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, c.relkind::text AS relkind,
            pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
            c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)
@@ -212,12 +217,20 @@ _RELATIONS = """
             UNION
             SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid
         )
-        SELECT coalesce(sum(pg_catalog.pg_table_size(part.oid)), 0)::int8 AS size_bytes,
-               coalesce(max(pg_catalog.pg_relation_size(part.oid)), 0)::int8 AS largest_heap_bytes,
+        SELECT coalesce(sum(size.of_table), 0)::int8 AS size_bytes,
+               coalesce(max(size.of_heap), 0)::int8 AS largest_heap_bytes,
                coalesce(bool_or(part.relkind = 'f'), false) AS has_foreign_part,
                CASE WHEN bool_and(part.reltuples >= 0 AND part.relpages > 0)
                     THEN sum(part.reltuples)::int8 END AS estimated_rows
         FROM tree JOIN pg_catalog.pg_class part USING (oid)
+        CROSS JOIN LATERAL (
+            SELECT pg_catalog.pg_table_size(part.oid), pg_catalog.pg_relation_size(part.oid)
+            WHERE part.oid NOT IN (SELECT relation FROM being_changed WHERE relation IS NOT NULL)
+            UNION ALL
+            SELECT relpages * pages.bytes, relpages * pages.bytes
+            FROM (SELECT pg_catalog.current_setting('block_size')::int8) AS pages (bytes)
+            WHERE part.oid IN (SELECT relation FROM being_changed)
+        ) AS size (of_table, of_heap)
         WHERE part.relkind IN ('r', 'm', 'f')
     ) parts
     WHERE c.relkind <> 'c'"""
@@ -236,10 +249,12 @@ def _registered(
     connection: psycopg.Connection[Any], selection: Selection, registry_schema: str
 ) -> list[Source]:
     present = _registry_columns(connection, registry_schema)
-    wanted = [sql.Identifier("code"), sql.Identifier("table_name")]
-    wanted += [sql.Identifier(column) for column in OPTIONAL_COLUMNS if column in present]
+    wanted = ["code", "table_name", *(name for name in OPTIONAL_COLUMNS if name in present)]
+    # As text: not every time of PostgreSQL's is one of Python's.
+    as_text = {"last_load_at": sql.SQL("last_load_at::text")}
     query = sql.SQL("SELECT {} FROM {} WHERE code IS NOT NULL").format(
-        sql.SQL(", ").join(wanted), sql.Identifier(registry_schema, SOURCES_TABLE)
+        sql.SQL(", ").join(as_text.get(name, sql.Identifier(name)) for name in wanted),
+        sql.Identifier(registry_schema, SOURCES_TABLE),
     )
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query).fetchall()
@@ -282,9 +297,24 @@ def _registered_source(row: dict[str, Any]) -> Source:
         table=row["table_name"] or "",
         description=row.get("description") or None,
         domain=row.get("domain") or None,
-        tags=tuple(tag for tag in row.get("tags") or () if tag),
-        last_load_at=row.get("last_load_at"),
+        tags=_words(row.get("tags")),
+        last_load_at=_moment(row.get("last_load_at")),
     )
+
+
+def _words(value: list[str | None] | str | None) -> tuple[str, ...]:
+    """Tags, of which some installations keep an array and others a line of text."""
+    words = [value] if isinstance(value, str) else value or []
+    return tuple(word for word in words if word)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time in ISO form, in UTC where it does not say; None for infinity and years past 9999."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _require_each_named(selection: Selection, known: Sequence[str]) -> None:

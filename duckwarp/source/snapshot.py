@@ -18,11 +18,12 @@ import psycopg
 from psycopg import errors as pg_errors
 from psycopg import sql
 
-from duckwarp.errors import RunError, SourceError
+from duckwarp.errors import RelationMissing, RunError, SourceError
 from duckwarp.settings import ServerAddress, Settings
 from duckwarp.source.access import is_still_the_same
 from duckwarp.source.connection import (
     APPLICATION_NAME,
+    apply_settings,
     connect,
     known_settings,
     resolve_conninfo,
@@ -49,6 +50,7 @@ _TOLD_LATER = (
 class Snapshot:
     """An open transaction, the id of its snapshot, and the sources seen in it.
 
+    `locks` are the statements by which it locked their relations, for other sessions to repeat;
     `unlocked` has the reason, by source code, for each relation whose lock could not be had.
     """
 
@@ -59,6 +61,7 @@ class Snapshot:
     settings: dict[str, str]
     traits: ServerTraits
     sources: tuple[Source, ...]
+    locks: tuple[str, ...]
     unlocked: dict[str, SourceError]
 
 
@@ -80,6 +83,8 @@ def _errors_translated() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise RunError(f"the database refuses: {' '.join(str(error).split())}") from error
+    except UnicodeError as error:
+        raise RunError(f"a name is not valid text: {error}") from error
 
 
 @contextlib.contextmanager
@@ -94,16 +99,14 @@ def open_snapshot(
     conninfo = resolve_conninfo(settings.dsn, environ)
     name = f"{APPLICATION_NAME} {secrets.token_hex(4)}"
     with _errors_translated(), contextlib.closing(connect(conninfo, name)) as connection:
-        session_settings = known_settings(connection)
-        if settings.enable_row_security:
-            session_settings["row_security"] = "on"
-            connection.execute("SET row_security = on")
+        session_settings = known_settings(connection) | _chosen(settings)
+        apply_settings(connection, _chosen(settings))
         glance = find_sources(connection, selection, settings.registry_schema)
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        unlocked = _lock_ahead(connection, glance, settings.lock_timeout_seconds)
+        locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
+        _lock_ahead(locks, glance)
         sources = find_sources(connection, selection, settings.registry_schema)
-        late = [source for source in sources if not _was_locked(source, glance)]
-        unlocked |= _lock_late(connection, late, settings.lock_timeout_seconds)
+        _lock_late(locks, [source for source in sources if not _was_locked(source, glance)])
         yield Snapshot(
             connection=connection,
             snapshot_id=_export_snapshot(connection),
@@ -112,8 +115,16 @@ def open_snapshot(
             settings=session_settings,
             traits=server_traits(connection),
             sources=sources,
-            unlocked=unlocked,
+            locks=tuple(locks.taken),
+            unlocked=locks.refused,
         )
+
+
+def _chosen(settings: Settings) -> dict[str, str]:
+    """The session settings that are the user's choice."""
+    milliseconds = max(1, round(settings.lock_timeout_seconds * 1000))
+    row_security = {"row_security": "on"} if settings.enable_row_security else {}
+    return {"lock_timeout": f"{milliseconds}ms"} | row_security
 
 
 def _was_locked(source: Source, glance: Sequence[Source]) -> bool:
@@ -123,41 +134,50 @@ def _was_locked(source: Source, glance: Sequence[Source]) -> bool:
     return relation is None or (relation.kind in _LOCKED_AHEAD and relation.oid in seen)
 
 
-def _lock_ahead(
-    connection: psycopg.Connection[Any], sources: Sequence[Source], timeout_seconds: float
-) -> dict[str, SourceError]:
-    """Lock what LOCK TABLE takes, all at once if possible, else one by one; why not, by code."""
-    milliseconds = max(1, round(timeout_seconds * 1000))
-    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(milliseconds))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locks:
+    """The statements whose locks could be had, and why others could not, by source code."""
+
+    connection: psycopg.Connection[Any]
+    timeout_seconds: float
+    taken: list[str] = field(default_factory=list)
+    refused: dict[str, SourceError] = field(default_factory=dict)
+
+    def take(self, statement: sql.Composed) -> psycopg.Error | None:
+        """Try for a lock: the error, or None once it is had."""
+        error = _try(self.connection, statement)
+        if error is None:
+            self.taken.append(statement.as_string(self.connection))
+        return error
+
+
+def _lock_ahead(locks: _Locks, sources: Sequence[Source]) -> None:
+    """Lock what LOCK TABLE takes, all at once if possible, else one by one."""
     wanted = [s for s in sources if s.relation is not None and s.relation.kind in _LOCKABLE]
     names = [sql.Identifier(source.schema, source.table) for source in wanted]
-    if not names or _try(connection, _lock_statement(names)) is None:
-        return {}
-    failures: dict[str, SourceError] = {}
+    if not names or locks.take(_lock_statement(names)) is None:
+        return
     for source, name in zip(wanted, names, strict=True):
-        error = _try(connection, _lock_statement([name]))
+        error = locks.take(_lock_statement([name]))
         if error is not None and not isinstance(error, _TOLD_LATER):
-            failures[source.code] = _not_locked(source, error, timeout_seconds)
-    return failures
+            locks.refused[source.code] = _not_locked(source, error, locks.timeout_seconds)
 
 
-def _lock_late(
-    connection: psycopg.Connection[Any], sources: Sequence[Source], timeout_seconds: float
-) -> dict[str, SourceError]:
+def _lock_late(locks: _Locks, sources: Sequence[Source]) -> None:
     """Lock what a SELECT has to lock, and refuse what has changed since the snapshot."""
-    failures: dict[str, SourceError] = {}
     for source in sources:
         select = sql.SQL("SELECT FROM {} LIMIT 0").format(
             sql.Identifier(source.schema, source.table)
         )
-        error = _try(connection, select)
+        error = locks.take(select)
         if isinstance(error, (pg_errors.LockNotAvailable, pg_errors.DeadlockDetected)):
-            failures[source.code] = _not_locked(source, error, timeout_seconds)
-        elif error is None and (change := _change(connection, source)):
-            failures[source.code] = SourceError(
+            locks.refused[source.code] = _not_locked(source, error, locks.timeout_seconds)
+        elif isinstance(error, pg_errors.UndefinedTable):
+            locks.refused[source.code] = RelationMissing(source.qualified_name)
+        elif error is None and (change := _change(locks.connection, source)):
+            locks.refused[source.code] = SourceError(
                 f"relation {source.qualified_name} {change} while the run began: run it again"
             )
-    return failures
 
 
 def _not_locked(source: Source, error: psycopg.Error, timeout_seconds: float) -> SourceError:
