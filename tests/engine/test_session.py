@@ -1,0 +1,208 @@
+"""The DuckDB of a run: its extension, its limits, and names that need quoting, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from psycopg import sql
+
+from duckwarp.engine import session
+from duckwarp.engine.session import extension_path, free_memory_bytes, open_session
+from duckwarp.errors import ExtensionMissing
+from duckwarp.events import EventType
+from duckwarp.settings import ServerAddress, Settings
+from duckwarp.source.registry import Selection
+from tests.runs import Recorder, export, published_files
+from tests.support import Database
+
+NOWHERE = ServerAddress(parameters={})
+
+
+class TestExtension:
+    def test_the_package_of_this_duckdb_has_it(self) -> None:
+        path = extension_path()
+        assert path is not None
+        assert f"v{duckdb.__version__}" in path.parts
+
+    def test_a_missing_one_is_an_error_that_says_what_to_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session, "EXTENSION_PACKAGE", "no_such_package")
+        # Neither installed before, nor to be had now.
+        monkeypatch.setenv("HOME", str(tmp_path))
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:1")
+        with (
+            pytest.raises(ExtensionMissing) as caught,
+            open_session(NOWHERE, "duckwarp x", Settings(), tmp_path),
+        ):
+            pass
+        assert f"duckdb-extension-postgres-scanner=={duckdb.__version__}" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_broken_one_is_an_error_that_says_what_to_do(
+        self, demo_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = tmp_path / "postgres_scanner.duckdb_extension"
+        broken.write_bytes(b"broken")
+        monkeypatch.setattr(session, "extension_path", lambda: broken)
+        recorder = Recorder()
+        with pytest.raises(ExtensionMissing, match="cannot load its postgres extension"):
+            export(demo_dsn, Selection(publication="adhd"), tmp_path / "output", recorder)
+        assert recorder.events[-1].event_type is EventType.STAGE_FAILED
+        assert published_files(tmp_path / "output") == set()
+
+
+class TestLimits:
+    def test_memory_threads_and_the_spill_folder_are_the_run_s(self, tmp_path: Path) -> None:
+        settings = Settings(memory_bytes=300_000_000, threads=1)
+        with open_session(NOWHERE, "duckwarp x", settings, tmp_path / "spill") as opened:
+            rows = opened.connection.execute(
+                "SELECT current_setting('memory_limit'), current_setting('threads'), "
+                "current_setting('temp_directory')"
+            ).fetchall()
+        assert rows == [("286.1 MiB", 1, str(tmp_path / "spill"))]
+
+    def test_without_a_limit_it_takes_half_of_what_is_free(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limit, used = tmp_path / "max", tmp_path / "current"
+        monkeypatch.setattr(session, "CGROUP_LIMIT", limit)
+        monkeypatch.setattr(session, "CGROUP_USED", used)
+        without = free_memory_bytes()
+        limit.write_text("2000000000\n")
+        used.write_text("500000000\n")
+        assert free_memory_bytes() == 750_000_000
+        limit.write_text("max\n")
+        assert free_memory_bytes() == pytest.approx(without, rel=0.2)
+        limit.write_text("1000\n")
+        assert free_memory_bytes() == 256 * 1024 * 1024
+
+
+# Names that PostgreSQL takes and that go wrong where one quote is missing.
+NAMES = [
+    pytest.param("UPPER Case", id="upper case and a blank"),
+    pytest.param("select", id="a reserved word"),
+    pytest.param('quo"te', id="a double quote"),
+    pytest.param('"', id="nothing but a double quote"),
+    pytest.param("apo'strophe", id="a single quote"),
+    pytest.param("a.b", id="a dot"),
+    pytest.param("$1", id="a dollar sign"),
+    pytest.param("$$tag$$", id="a dollar quote"),
+    pytest.param("100%s", id="a percent sign"),
+    pytest.param("%(name)s", id="a placeholder"),
+    pytest.param("{}{d}{0}", id="braces"),
+    pytest.param("back\\slash", id="a backslash"),
+    pytest.param("--comment", id="a comment"),
+    pytest.param("/*", id="another comment"),
+    pytest.param("semi;colon", id="a semicolon"),
+    pytest.param("Größe_表_✓", id="non-ASCII"),
+    pytest.param("x" * 63, id="63 bytes"),
+    pytest.param("é" * 31, id="62 bytes in 31 characters"),
+    pytest.param(" blanks ", id="blanks around it"),
+    pytest.param("tab\tand\nline", id="a tab and a line break"),
+    pytest.param("ctid_", id="nearly a system column"),
+    pytest.param("c2", id="one of the engine's own names"),
+    pytest.param("r", id="the relation's alias"),
+    pytest.param("t", id="the engine's alias"),
+    pytest.param("?", id="a question mark"),
+    pytest.param(":name", id="a colon"),
+]
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("connections", [1, 2], ids=["whole", "in ranges"])
+    def test_every_name_is_quoted_everywhere(
+        self,
+        database: Database,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+        connections: int,
+    ) -> None:
+        """The schema, the table and a column have the name; the registry names them."""
+        monkeypatch.setattr("duckwarp.engine.plan.RANGE_MIN_BYTES", 1)
+        schema, table, column = sql.Identifier(name), sql.Identifier(name, name), name
+        create = sql.SQL(
+            "CREATE SCHEMA {schema}; CREATE SCHEMA registry; "
+            "CREATE TABLE {table} (plain integer, {column} numeric, f float8, a text[]); "
+            "COMMENT ON TABLE {table} IS 'the table'; "
+            "COMMENT ON COLUMN {qualified} IS 'the column'; "
+            "INSERT INTO {table} VALUES (2, 2.5, 0, '{{x}}'), (1, 'NaN', '-0', NULL); "
+            "CREATE TABLE registry.tbl_data_sources (code text, table_name text, schema_name text)"
+        ).format(
+            schema=schema,
+            table=table,
+            column=sql.Identifier(column),
+            qualified=sql.Identifier(name, name, name),
+        )
+        database.execute(create)
+        database.execute(
+            "INSERT INTO registry.tbl_data_sources VALUES ('code', %s, %s)", [name, name]
+        )
+        report = export(
+            database,
+            Selection(publication="code"),
+            tmp_path,
+            registry_schema="registry",
+            connections=connections,
+        )
+        assert [result.error for result in report.results] == [None]
+        got = pq.read_table(tmp_path / "code.parquet")
+        assert got.schema.names == ["plain", name, "f", "a"]
+        assert got.column("plain").to_pylist() == [1, 2]
+        assert [None if v is None else float(v) for v in got.column(1).to_pylist()] == [None, 2.5]
+        page = (tmp_path / "code.md").read_text(encoding="utf-8")
+        assert "the table" in page
+        assert "the column" in page
+
+    def test_a_registry_may_have_any_name(self, database: Database, tmp_path: Path) -> None:
+        database.execute("CREATE SCHEMA staging; CREATE TABLE staging.t (n integer)")
+        for number, case in enumerate(NAMES):
+            name = str(case.values[0])
+            create = sql.SQL(
+                "CREATE SCHEMA {schema}; CREATE TABLE {sources} (code text, table_name text); "
+                "CREATE TABLE {metadata} (canonical_source_code text, column_name text, "
+                "description text); INSERT INTO {sources} VALUES ('code', 't'); "
+                "INSERT INTO {metadata} VALUES ('code', 'n', {text})"
+            ).format(
+                schema=sql.Identifier(name),
+                sources=sql.Identifier(name, "tbl_data_sources"),
+                metadata=sql.Identifier(name, "tbl_column_metadata"),
+                text=sql.Literal(f"described by {number}."),
+            )
+            database.execute(create)
+            selection = Selection(publication="code")
+            [result] = export(database, selection, tmp_path, registry_schema=name).results
+            assert result.error is None, name
+            page = (tmp_path / "code.md").read_text(encoding="utf-8")
+            assert f"described by {number}." in page, name
+
+    def test_tables_whose_names_differ_in_case_only_are_not_mistaken(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        database.execute('CREATE TABLE t AS SELECT 1 AS n; CREATE TABLE "T" AS SELECT 2 AS n')
+        for table, want in (("t", 1), ("T", 2)):
+            export(database, Selection(tables=(f"public.{table}",)), tmp_path / table)
+            got = pq.read_table(tmp_path / table / f"{table}.parquet")
+            assert got.column("n").to_pylist() == [want]
+
+    def test_an_output_folder_may_have_any_name(self, database: Database, tmp_path: Path) -> None:
+        database.execute("CREATE TABLE t AS SELECT 1 AS n")
+        for folder in ("it's", 'quo"te', "per%cent", "a b", "é✓", "glob*?[x]", "{d}", "semi;colon"):
+            [result] = export(database, Selection(schema="public"), tmp_path / folder).results
+            assert result.error is None, folder
+            assert published_files(tmp_path / folder) == {"t.parquet", "t.md"}
+
+    def test_a_code_may_have_any_sane_name(self, database: Database, tmp_path: Path) -> None:
+        names = ["it's", 'quo"te', "per%cent", "a b", "é✓", "glob*?[x]", "{d}", "semi;colon", "-x"]
+        for name in names:
+            database.execute(sql.SQL("CREATE TABLE {} (n int)").format(sql.Identifier(name)))
+        report = export(database, Selection(schema="public"), tmp_path)
+        assert [result.error for result in report.results] == [None] * len(names)
+        want = {f"{name}.{suffix}" for name in names for suffix in ("parquet", "md")}
+        assert published_files(tmp_path) == want
