@@ -6,102 +6,38 @@ share. A source's failure is a result; a run's failure is an exception.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from duckwarp.engine.copy import CopyJob, RunningCopy, SpecialValueFound
+from duckwarp import telling
+from duckwarp.copying import Run, copied
 from duckwarp.engine.plan import ExportPlan, ranges_of
-from duckwarp.engine.session import Session, SharedSnapshot, enter_snapshot, open_session
+from duckwarp.engine.session import enter_snapshot, open_session
 from duckwarp.errors import DuckwarpError, RelationMissing, SourceError
-from duckwarp.events import EventLevel, EventSink, EventStore, EventType, create_event
+from duckwarp.events import EventSink, EventStore
 from duckwarp.output.markdown import ColumnEntry, dictionary
-from duckwarp.output.parquet import read_facts
-from duckwarp.output.staging import (
-    Pair,
-    Staging,
-    check_code,
-    discard,
-    open_staging,
-    publish,
-    staged,
-)
-from duckwarp.planning import Experience, plan_source
+from duckwarp.output.staging import Pair, check_code, discard, open_staging, publish, staged
 from duckwarp.results import (
     BYTES_PER_MB,
     ExportResult,
+    Loss,
     ParquetFacts,
     RunReport,
     SourceOutcome,
     SourceState,
 )
 from duckwarp.settings import Settings
-from duckwarp.source.access import check_access, check_still_the_same
-from duckwarp.source.backends import cancel, rows_being_read
+from duckwarp.source.access import check_access
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
-from duckwarp.source.snapshot import Snapshot, open_snapshot
+from duckwarp.source.snapshot import open_snapshot
+from duckwarp.telling import Telling
 from duckwarp.version import __version__
-
-TICK_SECONDS = 0.5
-EMPTY_FILE_BYTES = 4  # the magic number: nothing else is written before the first row group
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """Where events go, and what all of a run's have in common."""
-
-    events: EventSink
-    publication: str | None
-    period: str | None
-
-    def __call__(
-        self,
-        event_type: EventType,
-        stage: str | None,
-        message: str,
-        level: EventLevel = EventLevel.INFO,
-        **context: Any,
-    ) -> None:
-        """Emit one event; the keywords are its figures."""
-        self.events.emit(
-            create_event(
-                event_type,
-                self.events.run_id,
-                publication=self.publication,
-                period=self.period,
-                stage=stage,
-                level=level,
-                message=message,
-                context=context,
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What the steps of one run share."""
-
-    settings: Settings
-    snapshot: Snapshot
-    session: Session
-    staging: Staging
-    tell: Telling
-
-    @property
-    def shared(self) -> SharedSnapshot:
-        """The snapshot as the engine's sessions import it."""
-        return SharedSnapshot(
-            snapshot_id=self.snapshot.snapshot_id,
-            settings=self.snapshot.settings,
-            locks=self.snapshot.locks,
-        )
 
 
 def export_source_to_parquet(  # noqa: PLR0913  # the names and the order are given
@@ -148,7 +84,7 @@ def export_publication_to_parquet(
     effective = _effective(settings, output_dir, dsn)
     sink = event_store or EventStore(_new_run_id())
     try:
-        with _failure_told(Telling(events=sink, publication=publication, period=period)):
+        with telling.failure_told(Telling(events=sink, publication=publication, period=period)):
             selection = Selection(publication=publication)
         report = run_export(selection, effective, sink, publication=publication, period=period)
     except DuckwarpError as error:
@@ -179,15 +115,10 @@ def run_export(
     event that says so. Leaves nothing behind when interrupted.
     """
     tell = Telling(events=events, publication=publication, period=period)
-    tell(
-        EventType.RUN_STARTED,
-        None,
-        f"run {events.run_id} started",
-        output_dir=str(settings.output_dir),
-    )
+    telling.run_started(tell, str(settings.output_dir))
     started = time.monotonic()
     with (
-        _failure_told(tell),
+        telling.failure_told(tell),
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
         open_staging(settings.output_dir) as staging,
         open_session(
@@ -203,33 +134,8 @@ def run_export(
         outcomes=outcomes,
         seconds=time.monotonic() - started,
     )
-    _tell_end(tell, report)
+    telling.run_completed(tell, report)
     return report
-
-
-@contextlib.contextmanager
-def _failure_told(tell: Telling) -> Iterator[None]:
-    """What ends the whole run is told before it goes on its way."""
-    try:
-        yield
-    except (DuckwarpError, KeyboardInterrupt) as error:
-        reason = str(error) or "interrupted"
-        tell(EventType.STAGE_FAILED, "export_batch", reason, EventLevel.ERROR, error=reason)
-        raise
-
-
-def _tell_end(tell: Telling, report: RunReport) -> None:
-    figures: dict[str, Any] = {
-        "successful": len(report.of_state(SourceState.EXPORTED)),
-        "failed": len(report.of_state(SourceState.FAILED)),
-        "skipped": len(report.of_state(SourceState.SKIPPED)),
-        "total_rows": report.total_rows,
-        "total_bytes": report.total_bytes,
-        "seconds": round(report.seconds, 3),
-    }
-    words = "exported {successful}, failed {failed}, skipped {skipped}".format(**figures)
-    tell(EventType.STAGE_COMPLETED, "export_batch", words, **figures)
-    tell(EventType.RUN_COMPLETED, None, f"run {report.run_id} completed: {words}", **figures)
 
 
 def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
@@ -240,24 +146,13 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
-    run.tell(
-        EventType.STAGE_STARTED,
-        "export_batch",
-        f"exporting {len(present)} sources",
-        sources=len(present),
-    )
+    telling.batch_started(run.tell, len(present))
     enter_snapshot(run.session, run.shared, _connections(run, present))
     outcomes = []
     for number, source in enumerate(present, start=1):
         described = replace(source, description=source.description or comments.get(source.code))
         outcomes.append(_export_one(run, described, columns[source.code]))
-        run.tell(
-            EventType.PROGRESS,
-            "export_batch",
-            f"exported {number}/{len(present)} sources",
-            done=number,
-            sources=len(present),
-        )
+        telling.batch_advanced(run.tell, number, len(present))
     order = {source.code: position for position, source in enumerate(sources)}
     return tuple(sorted(missing + outcomes, key=lambda outcome: order[outcome.code]))
 
@@ -279,26 +174,12 @@ def _without_relation(run: Run, source: Source) -> SourceOutcome:
     error = RelationMissing(source.qualified_name)
     if run.settings.fail_on_missing:
         return _failed(run, source, str(error), 0.0)
-    run.tell(
-        EventType.STAGE_SKIPPED,
-        "export",
-        f"skipped {source.code}: {error}",
-        source=source.code,
-        relation=source.qualified_name,
-    )
+    telling.source_skipped(run.tell, source, str(error))
     return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=str(error))
 
 
 def _failed(run: Run, source: Source, error: str, seconds: float) -> SourceOutcome:
-    run.tell(
-        EventType.ERROR,
-        "export",
-        f"failed {source.code}: {error}",
-        EventLevel.ERROR,
-        source=source.code,
-        error=error,
-        seconds=round(seconds, 3),
-    )
+    telling.source_failed(run.tell, source, error, seconds)
     return SourceOutcome(
         code=source.code,
         state=SourceState.FAILED,
@@ -311,22 +192,14 @@ def _failed(run: Run, source: Source, error: str, seconds: float) -> SourceOutco
 def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> SourceOutcome:
     """One source from lock to publication; what goes wrong with it becomes its outcome."""
     started = time.monotonic()
-    assert source.relation is not None
-    run.tell(
-        EventType.STAGE_STARTED,
-        "export",
-        f"exporting {source.code}",
-        source=source.code,
-        relation=source.qualified_name,
-        expected_rows=source.relation.estimated_rows,
-    )
+    telling.source_started(run.tell, source)
     try:
         check_code(source.code)
         if source.code in run.snapshot.unlocked:
             raise run.snapshot.unlocked[source.code]
         role = run.snapshot.connection.info.user
         check_access(source, columns, role, run.settings.enable_row_security)
-        plan, facts = _copied(run, source, columns)
+        plan, facts = copied(run, source, columns)
         pair = _published(run, source, columns, plan, facts)
     except SourceError as error:
         discard(run.staging, source.code)
@@ -335,91 +208,7 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Source
         discard(run.staging, source.code)
         reason = f"cannot write {error.filename or run.settings.output_dir}: {error.strerror}"
         return _failed(run, source, reason, time.monotonic() - started)
-    return _exported(run, source, plan, facts, pair, time.monotonic() - started)
-
-
-def _copied(
-    run: Run, source: Source, columns: tuple[Column, ...]
-) -> tuple[ExportPlan, ParquetFacts]:
-    """The staged Parquet file: copied, and copied anew where a special value was in the way."""
-    experience = Experience()
-    while True:
-        plan = plan_source(
-            run.snapshot.connection,
-            source,
-            columns,
-            run.settings,
-            run.snapshot.traits,
-            experience,
-        )
-        try:
-            rows = _copy(run, plan)
-            break
-        except SpecialValueFound as found:
-            before, experience = experience, experience.of(found.position, plan)
-            if experience == before:
-                raise SourceError(str(found)) from found
-    check_still_the_same(run.snapshot.connection, source)
-    facts = read_facts(staged(run.staging, source.code).parquet, expected_rows=rows)
-    return plan, facts
-
-
-def _copy(run: Run, plan: ExportPlan) -> int:
-    """Run the plan, telling how far it is; the rows written."""
-    path = staged(run.staging, plan.code).parquet
-    figures = {"source": plan.code, "columns": len(plan.columns), "path": str(path)}
-    for stage in ("read", "write"):
-        run.tell(
-            EventType.STAGE_STARTED, stage, f"{stage} {plan.code}", EventLevel.DEBUG, **figures
-        )
-    job = CopyJob(plan=plan, shared=run.shared, path=path)
-    copy = RunningCopy(run.session, job)
-    try:
-        rows_read = 0
-        while not copy.wait(TICK_SECONDS):
-            rows_read = _tick(run, plan, path, rows_read)
-    except BaseException:
-        cancel(run.snapshot, run.settings.dsn, os.environ)
-        copy.interrupt()
-        raise
-    rows = copy.rows()
-    for stage in ("read", "write"):
-        run.tell(
-            EventType.STAGE_COMPLETED,
-            stage,
-            f"{stage} {plan.code}: {rows:,} rows",
-            EventLevel.DEBUG,
-            rows=rows,
-            **figures,
-        )
-    return rows
-
-
-def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
-    """Tell how far the copy is; the rows read so far.
-
-    The server tells while it sends, and DuckDB sorts as it goes. Then comes the end of the sort,
-    and the file begins to grow.
-    """
-    rows, sending = rows_being_read(run.snapshot)
-    rows = max(rows, rows_before)
-    file_bytes = path.stat().st_size if path.exists() else 0
-    if sending or not rows:
-        phase = "reading"
-    else:
-        phase = "writing" if file_bytes > EMPTY_FILE_BYTES else "sorting"
-    run.tell(
-        EventType.PROGRESS,
-        "export",
-        f"{phase} {plan.code}",
-        EventLevel.DEBUG,
-        source=plan.code,
-        phase=phase,
-        rows_read=rows,
-        expected_rows=plan.expected_rows,
-        file_bytes=file_bytes,
-    )
-    return rows
+    return _exported(run, plan, facts, pair, time.monotonic() - started)
 
 
 def _published(
@@ -452,57 +241,24 @@ def _published(
 
 
 def _exported(
-    run: Run,
-    source: Source,
-    plan: ExportPlan,
-    facts: ParquetFacts,
-    pair: Pair,
-    seconds: float,
+    run: Run, plan: ExportPlan, facts: ParquetFacts, pair: Pair, seconds: float
 ) -> SourceOutcome:
-    for loss in plan.losses:
-        run.tell(
-            EventType.WARNING,
-            "export",
-            f"{source.code}: {loss}",
-            EventLevel.WARNING,
-            source=source.code,
-            column=loss.column,
-            kind=loss.kind,
-            count=loss.count,
-            outcome=loss.outcome,
-        )
-    notes = _notes(run, plan)
-    for note in notes:
-        run.tell(
-            EventType.WARNING,
-            "export",
-            f"{source.code}: {note}",
-            EventLevel.WARNING,
-            source=source.code,
-        )
-    run.tell(
-        EventType.STAGE_COMPLETED,
-        "export",
-        f"exported {source.code}: {facts.rows:,} rows",
-        source=source.code,
-        rows=facts.rows,
-        columns=len(plan.columns),
-        size_bytes=facts.size_bytes,
-        seconds=round(seconds, 3),
-        parquet_path=str(pair.parquet),
-        metadata_path=str(pair.markdown),
-    )
     result = ExportResult(
         success=True,
-        canonical_code=source.code,
+        canonical_code=plan.code,
         row_count=facts.rows,
         column_count=len(plan.columns),
         parquet_size_mb=facts.size_bytes / BYTES_PER_MB,
         parquet_path=str(pair.parquet),
         metadata_path=str(pair.markdown),
     )
+    notes = _notes(run, plan)
+    warnings: list[Loss | str] = [*plan.losses, *notes]
+    for warning in warnings:
+        telling.source_warned(run.tell, plan.code, warning)
+    telling.source_exported(run.tell, result, facts.size_bytes, seconds)
     return SourceOutcome(
-        code=source.code,
+        code=plan.code,
         state=SourceState.EXPORTED,
         result=result,
         size_bytes=facts.size_bytes,

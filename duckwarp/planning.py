@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.forms import Context
@@ -37,6 +35,9 @@ from duckwarp.source.access import fetch_values, probe
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Source
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

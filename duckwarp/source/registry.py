@@ -12,66 +12,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row, namedtuple_row
+from psycopg.rows import dict_row
 
 from duckwarp.errors import NothingMatched, RegistryMissing, UsageError
+from duckwarp.source.relations import Relation, find_relations
 
 SOURCES_TABLE = "tbl_data_sources"
 DEFAULT_SCHEMA = "staging"
 OPTIONAL_COLUMNS = ("name", "schema_name", "description", "domain", "tags", "last_load_at")
 NEAREST_NAMES = 5
-
-
-class RelationKind(StrEnum):
-    """The kinds of relation that hold rows to export, by `pg_class.relkind`."""
-
-    TABLE = "r"
-    PARTITIONED = "p"
-    VIEW = "v"
-    MATERIALIZED_VIEW = "m"
-    FOREIGN = "f"
-
-    @property
-    def label(self) -> str:
-        """The kind as a person says it."""
-        return _KIND_LABELS[self]
-
-
-_KIND_LABELS = {
-    RelationKind.TABLE: "table",
-    RelationKind.PARTITIONED: "partitioned table",
-    RelationKind.VIEW: "view",
-    RelationKind.MATERIALIZED_VIEW: "materialized view",
-    RelationKind.FOREIGN: "foreign table",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
-    """A relation as the catalog has it.
-
-    `kind` is None for a relation that holds no rows to export (a sequence, an index, …), whose
-    `relkind` stands in `raw_kind`. `estimated_rows` is the planner's estimate, None where nobody
-    has counted yet; `size_bytes` is what it takes on the server's disk, without indexes, and
-    `largest_heap_bytes` the size of its largest part without TOAST, both with all partitions and
-    children. `has_foreign_part` says that a part of it lives on another server.
-    `row_security_active` says that policies would hide rows from this role.
-    """
-
-    oid: int
-    raw_kind: str
-    kind: RelationKind | None
-    estimated_rows: int | None = None
-    size_bytes: int = 0
-    largest_heap_bytes: int = 0
-    has_foreign_part: bool = False
-    may_use_schema: bool = True
-    row_security_active: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,73 +120,6 @@ def find_sources(
     relations = find_relations(connection, [(s.schema, s.table) for s in sources])
     found = [_with_relation(s, relations.get((s.schema, s.table))) for s in sources]
     return tuple(sorted(found, key=lambda source: source.code))
-
-
-def find_relations(
-    connection: psycopg.Connection[Any], names: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], Relation]:
-    """The relations of these (schema, name) pairs that exist, from the catalog itself.
-
-    The catalog shows what exists whoever asks, as information_schema does not.
-    """
-    wanted = [[schema for schema, _ in names], [name for _, name in names]]
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = list(cursor.execute(_RELATIONS, wanted))
-    kinds = {kind.value: kind for kind in RelationKind}
-    return {
-        (row.schema, row.name): Relation(
-            oid=row.oid,
-            raw_kind=row.relkind,
-            kind=kinds.get(row.relkind),
-            estimated_rows=row.estimated_rows,
-            size_bytes=row.size_bytes,
-            largest_heap_bytes=row.largest_heap_bytes,
-            has_foreign_part=row.has_foreign_part,
-            may_use_schema=row.may_use_schema,
-            row_security_active=row.row_security_active,
-        )
-        for row in rows
-    }
-
-
-# A composite type has a row in pg_class too, but is no relation that anybody would name. To ask for
-# a size is to wait for the lock of whoever rewrites the relation: its size is an estimate then.
-_RELATIONS = """
-    WITH being_changed AS MATERIALIZED (
-        SELECT relation FROM pg_catalog.pg_locks WHERE mode = 'AccessExclusiveLock'
-        EXCEPT SELECT relation FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
-    )
-    SELECT n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, c.relkind::text AS relkind,
-           pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
-           c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)
-               AS row_security_active,
-           parts.*
-    FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[]) AS names(nspname, relname)) wanted
-    JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nspname
-    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.relname
-    CROSS JOIN LATERAL (
-        WITH RECURSIVE tree AS (
-            SELECT c.oid AS oid
-            UNION
-            SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid
-        )
-        SELECT coalesce(sum(size.of_table), 0)::int8 AS size_bytes,
-               coalesce(max(size.of_heap), 0)::int8 AS largest_heap_bytes,
-               coalesce(bool_or(part.relkind = 'f'), false) AS has_foreign_part,
-               CASE WHEN bool_and(part.reltuples >= 0 AND part.relpages > 0)
-                    THEN sum(part.reltuples)::int8 END AS estimated_rows
-        FROM tree JOIN pg_catalog.pg_class part USING (oid)
-        CROSS JOIN LATERAL (
-            SELECT pg_catalog.pg_table_size(part.oid), pg_catalog.pg_relation_size(part.oid)
-            WHERE part.oid NOT IN (SELECT relation FROM being_changed WHERE relation IS NOT NULL)
-            UNION ALL
-            SELECT relpages * pages.bytes, relpages * pages.bytes
-            FROM (SELECT pg_catalog.current_setting('block_size')::int8) AS pages (bytes)
-            WHERE part.oid IN (SELECT relation FROM being_changed)
-        ) AS size (of_table, of_heap)
-        WHERE part.relkind IN ('r', 'm', 'f')
-    ) parts
-    WHERE c.relkind <> 'c'"""
 
 
 def nearest(wanted: str, known: Iterable[str]) -> list[str]:

@@ -30,7 +30,8 @@ from duckwarp.source.connection import (
     server_address,
 )
 from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import RelationKind, Selection, Source, find_sources
+from duckwarp.source.registry import Selection, Source, find_sources
+from duckwarp.source.relations import RelationKind
 
 # LOCK TABLE takes these kinds; the others are locked by a SELECT, which needs the snapshot first.
 _LOCKABLE = frozenset({RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.VIEW})

@@ -23,7 +23,8 @@ from duckwarp.engine.types import Form
 from duckwarp.results import Loss
 from duckwarp.settings import Compression, Settings
 from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import Relation, RelationKind, Source
+from duckwarp.source.registry import Source
+from duckwarp.source.relations import Relation, RelationKind
 
 LARGE = RANGE_MIN_BYTES
 PAGES = LARGE // 8192

@@ -9,7 +9,8 @@ import pytest
 
 from duckwarp.errors import NothingMatched, RegistryMissing, UsageError
 from duckwarp.source.connection import connect
-from duckwarp.source.registry import RelationKind, Selection, Source, find_sources
+from duckwarp.source.registry import Selection, Source, find_sources
+from duckwarp.source.relations import RelationKind
 from tests.conftest import RoleMaker
 from tests.support import Database, dsn_with
 

@@ -1,0 +1,191 @@
+"""What a run says, step by step: the words and the figures of its events.
+
+Where events go and what becomes of them is `events.py`'s and the sinks' matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from duckwarp.errors import DuckwarpError
+from duckwarp.events import EventLevel, EventSink, EventType, create_event
+from duckwarp.results import ExportResult, Loss, RunReport, SourceState
+from duckwarp.source.registry import Source
+
+# A copy reads and writes at the same time; each has its own events.
+COPY_STAGES = ("read", "write")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """Where events go, and what all of a run's have in common."""
+
+    events: EventSink
+    publication: str | None
+    period: str | None
+
+    def __call__(
+        self,
+        event_type: EventType,
+        stage: str | None,
+        message: str,
+        level: EventLevel = EventLevel.INFO,
+        **context: Any,
+    ) -> None:
+        """Emit one event; the keywords are its figures."""
+        self.events.emit(
+            create_event(
+                event_type,
+                self.events.run_id,
+                publication=self.publication,
+                period=self.period,
+                stage=stage,
+                level=level,
+                message=message,
+                context=context,
+            )
+        )
+
+
+@contextlib.contextmanager
+def failure_told(tell: Telling) -> Iterator[None]:
+    """What ends the whole run is told before it goes on its way."""
+    try:
+        yield
+    except (DuckwarpError, KeyboardInterrupt) as error:
+        reason = str(error) or "interrupted"
+        tell(EventType.STAGE_FAILED, "export_batch", reason, EventLevel.ERROR, error=reason)
+        raise
+
+
+def run_started(tell: Telling, output_dir: str) -> None:
+    """The run begins."""
+    words = f"run {tell.events.run_id} started"
+    tell(EventType.RUN_STARTED, None, words, output_dir=output_dir)
+
+
+def batch_started(tell: Telling, sources: int) -> None:
+    """So many sources have a relation and will be exported."""
+    tell(EventType.STAGE_STARTED, "export_batch", f"exporting {sources} sources", sources=sources)
+
+
+def batch_advanced(tell: Telling, done: int, sources: int) -> None:
+    """One more source has ended, well or not."""
+    words = f"exported {done}/{sources} sources"
+    tell(EventType.PROGRESS, "export_batch", words, done=done, sources=sources)
+
+
+def run_completed(tell: Telling, report: RunReport) -> None:
+    """The run has ended, with the report's figures."""
+    figures: dict[str, Any] = {
+        "successful": len(report.of_state(SourceState.EXPORTED)),
+        "failed": len(report.of_state(SourceState.FAILED)),
+        "skipped": len(report.of_state(SourceState.SKIPPED)),
+        "total_rows": report.total_rows,
+        "total_bytes": report.total_bytes,
+        "seconds": round(report.seconds, 3),
+    }
+    words = "exported {successful}, failed {failed}, skipped {skipped}".format(**figures)
+    tell(EventType.STAGE_COMPLETED, "export_batch", words, **figures)
+    tell(EventType.RUN_COMPLETED, None, f"run {report.run_id} completed: {words}", **figures)
+
+
+def source_skipped(tell: Telling, source: Source, reason: str) -> None:
+    """The source has no relation, which is expected."""
+    tell(
+        EventType.STAGE_SKIPPED,
+        "export",
+        f"skipped {source.code}: {reason}",
+        source=source.code,
+        relation=source.qualified_name,
+    )
+
+
+def source_started(tell: Telling, source: Source) -> None:
+    """The export of one source begins."""
+    expected = source.relation.estimated_rows if source.relation is not None else None
+    tell(
+        EventType.STAGE_STARTED,
+        "export",
+        f"exporting {source.code}",
+        source=source.code,
+        relation=source.qualified_name,
+        expected_rows=expected,
+    )
+
+
+def source_failed(tell: Telling, source: Source, error: str, seconds: float) -> None:
+    """The source came to nothing; its previous files stay."""
+    tell(
+        EventType.ERROR,
+        "export",
+        f"failed {source.code}: {error}",
+        EventLevel.ERROR,
+        source=source.code,
+        error=error,
+        seconds=round(seconds, 3),
+    )
+
+
+def source_warned(tell: Telling, code: str, warning: Loss | str) -> None:
+    """Values that the file does not keep, or something else that its readers should know."""
+    figures: dict[str, Any] = {}
+    if isinstance(warning, Loss):
+        figures = {"column": warning.column, "kind": warning.kind, "count": warning.count}
+        figures["outcome"] = warning.outcome
+    words = f"{code}: {warning}"
+    tell(EventType.WARNING, "export", words, EventLevel.WARNING, source=code, **figures)
+
+
+def source_exported(tell: Telling, result: ExportResult, size_bytes: int, seconds: float) -> None:
+    """Both files of the source are in place."""
+    tell(
+        EventType.STAGE_COMPLETED,
+        "export",
+        f"exported {result.canonical_code}: {result.row_count:,} rows",
+        source=result.canonical_code,
+        rows=result.row_count,
+        columns=result.column_count,
+        size_bytes=size_bytes,
+        seconds=round(seconds, 3),
+        parquet_path=result.parquet_path,
+        metadata_path=result.metadata_path,
+    )
+
+
+def copy_started(tell: Telling, code: str, columns: int, path: str) -> None:
+    """Reading and writing begin."""
+    for stage in COPY_STAGES:
+        tell(
+            EventType.STAGE_STARTED,
+            stage,
+            f"{stage} {code}",
+            EventLevel.DEBUG,
+            source=code,
+            columns=columns,
+            path=path,
+        )
+
+
+def copy_completed(tell: Telling, code: str, columns: int, path: str, rows: int) -> None:
+    """Reading and writing have ended."""
+    for stage in COPY_STAGES:
+        tell(
+            EventType.STAGE_COMPLETED,
+            stage,
+            f"{stage} {code}: {rows:,} rows",
+            EventLevel.DEBUG,
+            source=code,
+            columns=columns,
+            path=path,
+            rows=rows,
+        )
+
+
+def copy_ticked(tell: Telling, code: str, phase: str, **figures: int | None) -> None:
+    """How far the copy is: `rows_read`, `expected_rows`, `file_bytes`."""
+    words = f"{phase} {code}"
+    tell(EventType.PROGRESS, "export", words, EventLevel.DEBUG, source=code, phase=phase, **figures)
