@@ -123,26 +123,26 @@ def _reach(oid: int, rows: dict[int, Any]) -> frozenset[str]:
 # what its element type names as its array: `typelem` alone is also set for `name`, `point`,
 # `int2vector` and others. A refcursor is text under another name, as domains are, and has no output
 # function of its own.
-_TYPES = """
+_PARTS = """
+    SELECT e.oid FROM pg_catalog.pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid
+    UNION ALL
+    SELECT t.typbasetype WHERE t.typtype = 'd'
+    UNION ALL
+    SELECT alias.base FROM alias WHERE alias.oid = t.oid
+    UNION ALL
+    SELECT a.atttypid FROM pg_catalog.pg_attribute a
+    WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid"""
+_TYPES = f"""
     WITH RECURSIVE alias AS (
         SELECT 'pg_catalog.refcursor'::pg_catalog.regtype AS oid,
                'pg_catalog.text'::pg_catalog.regtype AS base
-    ), edge AS (
-        SELECT e.typarray AS oid, e.oid AS part FROM pg_catalog.pg_type e WHERE e.typarray <> 0
-        UNION ALL
-        SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
-        UNION ALL
-        SELECT alias.oid, alias.base FROM alias
-        UNION ALL
-        SELECT t.oid, a.atttypid FROM pg_catalog.pg_type t
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
-        WHERE t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
-        UNION ALL
-        SELECT r.rngtypid, r.rngsubtype FROM pg_catalog.pg_range r
     ), wanted AS (
         SELECT unnest(%s::oid[]) AS oid
         UNION
-        SELECT edge.part FROM wanted JOIN edge USING (oid)
+        SELECT part.oid FROM wanted JOIN pg_catalog.pg_type t USING (oid)
+        CROSS JOIN LATERAL ({_PARTS}) AS part (oid)
     )
     SELECT t.oid::int8 AS oid, t.typname AS name, n.nspname AS schema, t.typelem::int8 AS element,
            CASE WHEN alias.oid IS NULL THEN t.typtype::text ELSE 'd' END AS kind,
@@ -151,7 +151,7 @@ _TYPES = """
            pg_catalog.quote_ident(fn.nspname) || '.' || pg_catalog.quote_ident(f.proname)
                AS output_function,
            x.extname AS extension,
-           ARRAY(SELECT edge.part::int8 FROM edge WHERE edge.oid = t.oid) AS parts
+           ARRAY(SELECT part.oid::int8 FROM ({_PARTS}) AS part (oid)) AS parts
     FROM wanted
     JOIN pg_catalog.pg_type t USING (oid)
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
