@@ -3,7 +3,7 @@
 T has 5 million rows and 15 columns as a publication would have, two of them numeric(p,s), a date
 and a timestamp among them: four guarded columns. `T, bare` copies it without guards, `T` with
 them, and `T, measured` is the same table with its two numerics declared without precision. Each
-export runs in a process of its own, in turn; ratios are of medians.
+export runs in a process of its own, in turn; the share is the median of the rounds' ratios.
 
     python -m benchmarks.guards [--quick]
 
@@ -67,10 +67,11 @@ def main() -> None:
         for _ in range(rounds):
             for name, (table, bare) in VARIANTS.items():
                 results[name].append(_run(dsn, table, bare))
-    base = statistics.median(results["T, bare"])
+    bare = results["T, bare"]
     for name, seconds in results.items():
+        ratio = statistics.median(each / base for each, base in zip(seconds, bare, strict=True))
         median = statistics.median(seconds)
-        print(f"{name:12} {rows:>10,} rows {median:7.2f} s {100 * (median / base - 1):+6.1f} %")
+        print(f"{name:12} {rows:>10,} rows {median:7.2f} s {100 * (ratio - 1):+6.1f} %")
 
 
 @contextlib.contextmanager
