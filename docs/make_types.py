@@ -37,7 +37,7 @@ READERS = {
     "STRING": Readers("str", "String", "VARCHAR", "string"),
     "BYTE_ARRAY": Readers("object (bytes)", "Binary", "BLOB", "binary"),
     "UUID": Readers("object (UUID)", "Binary", "UUID", "refused"),
-    "JSON": Readers("object (str)", "Binary", "JSON", "string"),
+    "JSON": Readers("object (str)", "String", "JSON", "string"),
     "DATE": Readers("object (date)", "Date", "DATE", "date"),
     "TIMESTAMP": Readers("datetime64[us]", "Datetime(us)", "TIMESTAMP", "timestamp_ntz"),
     "TIMESTAMP UTC": Readers(
@@ -114,15 +114,21 @@ Every column takes part, so no two different rows tie, and the file does not dep
 order of the rows.
 """
 
-READING = """## How readers see it
+READING = """## In the file itself
+
+The footer has an Arrow schema whose fields carry metadata, read with
+`pyarrow.parquet.read_schema(path).field(name).metadata`: `postgres_type`, `description` and
+`original_name` where they are known, `not_kept` with the number of values that could not be kept,
+and `note`.
+
+## How readers see it
 
 | Parquet | pandas | polars | DuckDB | Spark |
 |---|---|---|---|---|
 """
 
 READING_NOTES = """
-pandas is read with its default backend. polars shows JSON and UUID as their bytes: cast JSON with
-`.cast(pl.String)`. Spark 4.3 refuses files with TIME or UUID columns unless a schema leaves those
+pandas is read with its default backend. polars shows UUIDs as their bytes. Spark 4.3 refuses files with TIME or UUID columns unless a schema leaves those
 columns out. Dates before year 1 and after 9999 are right in the file, but Python's own `datetime`
 cannot show them: read them with DuckDB, or in pandas with
 `dtype_backend="pyarrow"`; pandas' default refuses a file that has one.

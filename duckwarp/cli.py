@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from duckwarp.errors import Terminated, UsageError
+from duckwarp.errors import Terminated
 from duckwarp.settings import Settings
 from duckwarp.terminal import usage
 from duckwarp.terminal.endings import Commands, Manner, print_document
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from duckwarp.terminal.audience import Audience
 
 DEFAULTS = Settings()
+SIGNAL_EXIT = 128  # a shell's exit code for a signal is its number and this
 DEMO_PUBLICATION = "adhd"
 DEMO_SOURCE = "adhd_summary_open_referrals_age"
 
@@ -53,24 +54,45 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     manner = Manner(json="--json" in given, verbose=not {"-v", "--verbose"}.isdisjoint(given))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    with _sigterm_raises():
-        app(given, prog_name="duckwarp", obj=manner)
+    with _signals_raise() as received:
+        try:
+            app(given, prog_name="duckwarp", obj=manner)
+        except SystemExit as ending:
+            # Whatever became of the signal on its way, the shell is told of it.
+            if received and ending.code not in (ExitCode.OK, received[0] + SIGNAL_EXIT):
+                raise SystemExit(received[0] + SIGNAL_EXIT) from None
+            raise
     raise AssertionError("unreachable: a command always exits")
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM as an exception, once: a second one must not cut the cleaning up short."""
+def _signals_raise() -> Iterator[list[int]]:
+    """The signals that ask for an end as an exception, once; those received.
 
-    def terminate(*_: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
+    A second one must not cut the cleaning up short. A hang-up that the caller has chosen to ignore
+    (nohup) stays ignored.
+    """
+    received: list[int] = []
+    previous: dict[signal.Signals, Any] = {}
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    def end(number: int, _: object) -> NoReturn:
+        received.append(number)
+        for each in previous:
+            signal.signal(each, signal.SIG_IGN)
+        raise (
+            KeyboardInterrupt
+            if number == signal.SIGINT
+            else Terminated(signal.Signals(number).name)
+        )
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) != signal.SIG_IGN:
+            previous[each] = signal.signal(each, end)
     try:
-        yield
+        yield received
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
 
 
 def _print_version(wanted: bool) -> None:
@@ -124,7 +146,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
         tables=tuple(table or ()),
     )
     settings = Settings(
-        dsn=_checked(dsn),
+        dsn=dsn,
         output_dir=output,
         registry_schema=registry_schema,
         compression=compression,
@@ -154,7 +176,7 @@ def sources(
     from duckwarp.terminal.render import show, sources_page
 
     selection = Selection(publication=publication, everything=publication is None)
-    settings = Settings(dsn=_checked(dsn), registry_schema=registry_schema)
+    settings = Settings(dsn=dsn, registry_schema=registry_schema)
     found = list_sources(selection, settings)
     if json:
         print_document(sources_document(found))
@@ -176,7 +198,7 @@ def describe(
     from duckwarp.terminal.documents import description_document
     from duckwarp.terminal.render import description_page, show
 
-    settings = Settings(dsn=_checked(dsn), registry_schema=registry_schema)
+    settings = Settings(dsn=dsn, registry_schema=registry_schema)
     description = describe_source(Selection(codes=(code,)), settings)
     if json:
         print_document(description_document(description))
@@ -207,12 +229,6 @@ def demo(
     kept = database if keep else None
     show(partial(demo_page, output, DEMO_SOURCE, kept), sys.stdout)
     raise typer.Exit(code)
-
-
-def _checked(dsn: str | None) -> str | None:
-    if dsn is not None and not dsn.strip():
-        raise UsageError("--dsn is empty: leave it out to use the environment")
-    return dsn
 
 
 def _export(

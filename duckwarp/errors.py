@@ -20,7 +20,7 @@ passes neither a DSN nor the text of an error that may contain one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class DuckwarpError(Exception):
@@ -111,18 +111,27 @@ class PrivilegeMissing(SourceError):
 class ValueNotKept(SourceError):
     """Values that the Parquet type cannot hold, where the user asked to be stopped by them.
 
-    `counts` are (kind, number of values).
+    `counts` has (kind, number of values) for each column.
     """
 
-    def __init__(self, column: str, counts: Sequence[tuple[str, int]]) -> None:
-        self.column = column
-        self.counts = tuple(counts)
-        listed = ", ".join(f"{count:,} x {kind}" for kind, count in counts)
+    def __init__(self, counts: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+        self.counts = {column: tuple(of_column) for column, of_column in counts.items()}
+        values = "; ".join(
+            f'column "{column}" has values that Parquet cannot hold '
+            f"({', '.join(f'{count:,} x {kind}' for kind, count in of_column)})"
+            for column, of_column in self.counts.items()
+        )
         super().__init__(
-            f'column "{column}" has values that Parquet cannot hold ({listed}): accept NULL or '
-            "text instead with --special-values null or text"
+            f"{values}: accept NULL or text instead with --special-values null or text"
         )
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was received. All is cleaned up as after Ctrl-C; only the exit code differs."""
+    """SIGTERM or SIGHUP was received. All is cleaned up as after Ctrl-C; the exit code differs.
+
+    `signal_name` says which of them it was.
+    """
+
+    def __init__(self, signal_name: str = "SIGTERM") -> None:
+        self.signal_name = signal_name
+        super().__init__(f"ended by {signal_name}")

@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from duckwarp import telling
-from duckwarp.copying import Run, copied
+from duckwarp.admission import admit
+from duckwarp.copying import Run, connected, copied
 from duckwarp.engine.plan import ExportPlan, ranges_of
-from duckwarp.engine.session import enter_snapshot, open_session
-from duckwarp.errors import DuckwarpError, RelationMissing, SourceError
+from duckwarp.engine.session import SharedSnapshot, open_session
+from duckwarp.errors import DuckwarpError, RelationMissing
 from duckwarp.events import EventSink, EventStore
 from duckwarp.output.markdown import ColumnEntry, dictionary
-from duckwarp.output.staging import Pair, check_code, discard, open_staging, publish, staged
+from duckwarp.output.staging import Pair, discard, open_staging, publish, staged
 from duckwarp.results import (
     BYTES_PER_MB,
     ExportResult,
@@ -32,7 +33,6 @@ from duckwarp.results import (
     SourceState,
 )
 from duckwarp.settings import Settings
-from duckwarp.source.access import check_access
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import open_snapshot
@@ -125,9 +125,18 @@ def run_export(
             snapshot.address, snapshot.application_name, settings, staging.spill_dir
         ) as session,
     ):
-        outcomes = _export_all(
-            Run(settings=settings, snapshot=snapshot, session=session, staging=staging, tell=tell)
+        shared = SharedSnapshot(
+            snapshot_id=snapshot.snapshot_id, settings=snapshot.settings, locks=snapshot.locks
         )
+        run = Run(
+            settings=settings,
+            snapshot=snapshot,
+            shared=shared,
+            session=session,
+            staging=staging,
+            tell=tell,
+        )
+        outcomes = _export_all(run)
     report = RunReport(
         run_id=events.run_id,
         output_dir=str(settings.output_dir),
@@ -141,20 +150,21 @@ def run_export(
 def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
     """Every source in turn: first those without a relation, then the others in their order."""
     sources = run.snapshot.sources
-    missing = [_without_relation(run, source) for source in sources if source.relation is None]
-    present = [source for source in sources if source.relation is not None]
+    missing = [] if run.settings.fail_on_missing else [s for s in sources if s.relation is None]
+    skipped = [_skipped(run, source) for source in missing]
+    present = [source for source in sources if source not in missing]
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
     telling.batch_started(run.tell, len(present))
-    enter_snapshot(run.session, run.shared, _connections(run, present))
+    connected(run, _connections(run, present))
     outcomes = []
     for number, source in enumerate(present, start=1):
         described = replace(source, description=source.description or comments.get(source.code))
-        outcomes.append(_export_one(run, described, columns[source.code]))
+        outcomes.append(_export_one(run, described, columns.get(source.code, ())))
         telling.batch_advanced(run.tell, number, len(present))
     order = {source.code: position for position, source in enumerate(sources)}
-    return tuple(sorted(missing + outcomes, key=lambda outcome: order[outcome.code]))
+    return tuple(sorted(skipped + outcomes, key=lambda outcome: order[outcome.code]))
 
 
 def _connections(run: Run, sources: Sequence[Source]) -> int:
@@ -169,13 +179,11 @@ def _connections(run: Run, sources: Sequence[Source]) -> int:
     )
 
 
-def _without_relation(run: Run, source: Source) -> SourceOutcome:
-    """A source whose relation does not exist: expected, unless the user wants it to fail."""
-    error = RelationMissing(source.qualified_name)
-    if run.settings.fail_on_missing:
-        return _failed(run, source, str(error), 0.0)
-    telling.source_skipped(run.tell, source, str(error))
-    return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=str(error))
+def _skipped(run: Run, source: Source) -> SourceOutcome:
+    """A source whose relation does not exist, which is expected."""
+    reason = str(RelationMissing(source.qualified_name))
+    telling.source_skipped(run.tell, source, reason)
+    return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=reason)
 
 
 def _failed(run: Run, source: Source, error: str, seconds: float) -> SourceOutcome:
@@ -194,21 +202,22 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Source
     started = time.monotonic()
     telling.source_started(run.tell, source)
     try:
-        check_code(source.code)
-        if source.code in run.snapshot.unlocked:
-            raise run.snapshot.unlocked[source.code]
-        role = run.snapshot.connection.info.user
-        check_access(source, columns, role, run.settings.enable_row_security)
+        admit(run.snapshot, source, columns, run.settings)
         plan, facts = copied(run, source, columns)
         pair = _published(run, source, columns, plan, facts)
-    except SourceError as error:
+    except Exception as error:
         discard(run.staging, source.code)
-        return _failed(run, source, str(error), time.monotonic() - started)
-    except OSError as error:
-        discard(run.staging, source.code)
-        reason = f"cannot write {error.filename or run.settings.output_dir}: {error.strerror}"
-        return _failed(run, source, reason, time.monotonic() - started)
+        return _failed(run, source, _reason(run, error), time.monotonic() - started)
     return _exported(run, plan, facts, pair, time.monotonic() - started)
+
+
+def _reason(run: Run, error: Exception) -> str:
+    """Why a source failed. A fault of duckwarp's own fails its source, too, and not the others."""
+    if isinstance(error, DuckwarpError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"cannot write {error.filename or run.settings.output_dir}: {error.strerror}"
+    return f"unexpected {type(error).__name__}: {error}; this is an error in duckwarp"
 
 
 def _published(
@@ -231,8 +240,8 @@ def _published(
     page = dictionary(
         source,
         entries,
-        rows=facts.rows,
-        size_bytes=facts.size_bytes,
+        facts=facts,
+        notes=_notes(run, plan),
         generated=datetime.now(UTC),
         version=__version__,
     )

@@ -5,20 +5,23 @@ The only place where measuring (source) and deciding (engine) meet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
-from duckwarp.engine.forms import Context
+from duckwarp.engine.cells import KEPT, Context
 from duckwarp.engine.geo import file_key
 from duckwarp.engine.measure import (
     Measure,
     closer_measures,
+    conversion_measure,
     facts_from,
     measures_of,
     measuring_query,
     row_name,
+    row_with,
 )
 from duckwarp.engine.plan import (
     WITH_CTID,
@@ -29,12 +32,13 @@ from duckwarp.engine.plan import (
     server_query,
 )
 from duckwarp.engine.types import SIGNED_TYPES, Facts
-from duckwarp.errors import SourceError
-from duckwarp.settings import Settings
+from duckwarp.errors import SourceError, ValueNotKept
+from duckwarp.settings import Settings, SpecialValues
 from duckwarp.source.access import fetch_values, probe
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Source
+from duckwarp.source.relations import RelationKind
 
 if TYPE_CHECKING:
     import psycopg
@@ -77,16 +81,25 @@ def plan_source(
     user wants none of them.
     """
     measured = _measured(connection, source, columns, traits, experience.special_values)
+    changing = any(measured) and _may_change(connection, source)
     planned = []
     for column, facts in zip(columns, measured, strict=True):
         context = Context(
             traits=traits,
             special_values=settings.special_values,
             facts=facts,
+            changing=changing,
             lax_json=column.position in experience.lax_json,
             signed_zeros=experience.signed_zeros,
         )
         planned.append(PlannedColumn(name=column.name, form=form_of(column, context)))
+    lost = _losses(planned) if settings.special_values is SpecialValues.ERROR else {}
+    if lost and not experience.special_values:
+        # What a guard would notice is counted as well, so that all of it is named at once.
+        everything = replace(experience, special_values=True)
+        return plan_source(connection, source, columns, settings, traits, everything)
+    if lost:
+        raise ValueNotKept(lost)
     plan = build_plan(
         source,
         planned,
@@ -99,6 +112,36 @@ def plan_source(
     probe(connection, source, query)
     hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
     return replace(plan, hides_rows=hides_rows)
+
+
+def _losses(columns: Sequence[PlannedColumn]) -> dict[str, list[tuple[str, int]]]:
+    """The (kind, count) of what the file would not keep in any form, of each column."""
+    lost = {
+        column.name: [
+            (x.kind, x.count) for x in column.form.losses if not x.outcome.startswith(KEPT)
+        ]
+        for column in columns
+    }
+    return {name: counts for name, counts in lost.items() if counts}
+
+
+def _may_change(connection: psycopg.Connection[Any], source: Source) -> bool:
+    """Whether the copy may meet other values than were measured, though it reads one snapshot.
+
+    Functions behind a view or a policy, other servers, and partitions attached meanwhile are not
+    bound to the snapshot.
+    """
+    relation = source.relation
+    assert relation is not None
+    if relation.kind is RelationKind.MATERIALIZED_VIEW:
+        return False
+    if relation.kind is not RelationKind.TABLE or relation.row_security_active:
+        return True
+    has_children = (
+        "SELECT ARRAY[relhassubclass::pg_catalog.text] FROM pg_catalog.pg_class "
+        f"WHERE oid = {relation.oid}"
+    )
+    return fetch_values(connection, source, has_children) == ["true"]
 
 
 def _hides_rows(connection: psycopg.Connection[Any], source: Source, query: str) -> bool:
@@ -129,12 +172,51 @@ def _measured(
     """
     wanted = [measures_of(column, traits, everything=everything) for column in columns]
     facts = _asked(connection, source, wanted)
-    relation = source.relation
-    has_ctid = relation is not None and relation.kind in WITH_CTID
-    row = row_name(source.qualified_name, columns[0], has_ctid=has_ctid)
+    row = _row_name(source, columns)
     closer = [closer_measures(*pair, row) for pair in zip(columns, facts, strict=True)]
     more = _asked(connection, source, closer)
     return [{**first, **second} for first, second in zip(facts, more, strict=True)]
+
+
+def _row_name(source: Source, columns: Sequence[Column]) -> str:
+    has_ctid = source.relation is not None and source.relation.kind in WITH_CTID
+    return row_name(source.qualified_name, columns[0], has_ctid=has_ctid)
+
+
+def explain_encoding(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    columns: Sequence[Column],
+    traits: ServerTraits,
+) -> None:
+    """Raises `SourceError` with the column and a row of text that has no equivalent in UTF-8.
+
+    For a source whose copy has failed in a database of another encoding, since every column with
+    text is read for it.
+    """
+    if traits.encoding in ("UTF8", "SQL_ASCII"):
+        return
+    for column in columns:
+        measure = conversion_measure(column)
+        if measure is None:
+            continue
+        try:
+            _asked(connection, source, [[measure]])
+        except SourceError as error:
+            character = _BYTES.search(str(error))
+            if getattr(error.__cause__, "sqlstate", None) != UNTRANSLATABLE or character is None:
+                continue
+            searched = character[0].replace(" ", "").replace("0x", "")
+            row = row_with(column, searched, traits.encoding, _row_name(source, columns))
+            place = _asked(connection, source, [[row]])[0][row.name]
+            raise SourceError(
+                f'column "{column.name}" has text with the bytes {character[0]} of '
+                f"{traits.encoding}, which have no equivalent in UTF-8 (look at {place})"
+            ) from error
+
+
+UNTRANSLATABLE = "22P05"
+_BYTES = re.compile("0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
 def _asked(

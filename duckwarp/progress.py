@@ -171,8 +171,6 @@ class PlainLines(Quiet):
     def _line(self, event: Event) -> str | None:
         self._tally = self._tally.after(event)
         match event.event_type, event.stage:
-            case EventType.STAGE_SKIPPED, "export":
-                return _sentence("skipped", event, _skip_reason(event))
             case EventType.STAGE_COMPLETED, "export":
                 return _sentence("exported", event, _figures(event)) + self._position()
             case EventType.ERROR, "export":
@@ -221,11 +219,6 @@ def rate_text(source: UnderWay, now: datetime) -> str:
 def _sentence(state: str, event: Event, rest: str) -> str:
     code = wording.one_line(str(event.context.get("source", "")))
     return f"{state:<8}  {code}: {rest}"
-
-
-def _skip_reason(event: Event) -> str:
-    relation = wording.one_line(str(event.context.get("relation", "")))
-    return f"relation {relation} does not exist"
 
 
 def _figures(event: Event) -> str:

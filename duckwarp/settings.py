@@ -12,6 +12,9 @@ from pathlib import Path
 
 from duckwarp.errors import UsageError
 
+# PostgreSQL's timeouts are milliseconds in 32 bits, with a sign.
+MAX_LOCK_TIMEOUT_SECONDS = (2**31 - 1) // 1000
+
 
 class Compression(StrEnum):
     """The codec of the Parquet pages."""
@@ -63,6 +66,11 @@ class Settings:
                 object.__setattr__(self, name, kind(getattr(self, name)))
             except ValueError as error:
                 raise UsageError(f"{name}: {error}") from error
+        if not 0 <= self.lock_timeout_seconds <= MAX_LOCK_TIMEOUT_SECONDS:
+            raise UsageError(
+                f"--lock-timeout takes 0 to {MAX_LOCK_TIMEOUT_SECONDS} seconds, "
+                f"not {self.lock_timeout_seconds:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

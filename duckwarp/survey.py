@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
+from duckwarp.admission import admit
 from duckwarp.engine.arrays import form_of
-from duckwarp.engine.forms import Context
+from duckwarp.engine.cells import Context
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.types import Form
 from duckwarp.errors import RelationMissing, SourceError
-from duckwarp.output.staging import check_code
 from duckwarp.planning import Experience, plan_source
 from duckwarp.settings import Settings
-from duckwarp.source.access import check_access
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source, find_sources
 from duckwarp.source.snapshot import open_snapshot, server_traits, session
@@ -84,11 +83,8 @@ def plan_export(selection: Selection, settings: Settings) -> tuple[PlannedSource
         planned = []
         for source in snapshot.sources:
             try:
-                check_code(source.code)
-                if source.code in snapshot.unlocked:
-                    raise snapshot.unlocked[source.code]
                 known = columns.get(source.code, ())
-                check_access(source, known, connection.info.user, settings.enable_row_security)
+                admit(snapshot, source, known, settings)
                 plan = plan_source(
                     connection, source, known, settings, snapshot.traits, Experience()
                 )

@@ -69,7 +69,8 @@ def run_started(tell: Telling, output_dir: str) -> None:
 
 def batch_started(tell: Telling, sources: int) -> None:
     """So many sources have a relation and will be exported."""
-    tell(EventType.STAGE_STARTED, "export_batch", f"exporting {sources} sources", sources=sources)
+    words = f"exporting {sources} source{'' if sources == 1 else 's'}"
+    tell(EventType.STAGE_STARTED, "export_batch", words, sources=sources)
 
 
 def batch_advanced(tell: Telling, done: int, sources: int) -> None:

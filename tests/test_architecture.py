@@ -37,9 +37,10 @@ ARROWS = {
     "output": {"source"},
     "planning": {"source", "engine"},
     "telling": {"source", "events"},
+    "admission": {"source", "output"},
     "copying": {"source", "engine", "output", "planning", "telling"},
-    "exporter": {"source", "engine", "output", "copying", "telling", "events"},
-    "survey": {"source", "engine", "output", "planning"},
+    "exporter": {"admission", "source", "engine", "output", "copying", "telling", "events"},
+    "survey": {"admission", "source", "engine", "output", "planning"},
     "progress": {"events", "terminal"},
     "terminal": {"events", "progress", "engine"},  # engine: a plan in words
     "__main__": {"cli"},

@@ -269,6 +269,14 @@ class TestRefusals:
         assert got.code == 2
         assert got.err.startswith("error: --dsn is empty")
 
+    def test_an_empty_output_is_refused_and_not_taken_for_this_folder(
+        self, shell: Shell, tmp_path: Path
+    ) -> None:
+        got = shell("export", "adhd", "--output", "")
+        assert got.code == 2
+        assert "it is empty" in got.err
+        assert files(tmp_path) == []
+
     def test_a_database_without_a_registry_is_no_place_for_a_publication(
         self, shell: Shell, make_database: DatabaseMaker
     ) -> None:
@@ -553,7 +561,7 @@ def test_the_demo_exports_its_publication_and_says_what_to_try(
     assert len(commands) == 2
     for command in commands:
         tried = subprocess.run(
-            command.replace("python", sys.executable, 1),
+            command,
             shell=True,
             capture_output=True,
             check=True,

@@ -12,6 +12,8 @@ import pytest
 from docs import make_types
 from duckwarp.engine.footer import amend_footer
 from duckwarp.engine.types import COMPOSITE, ENUM, FALLBACK, RULES
+from duckwarp.output.schema import ARROW_SCHEMA_KEY, arrow_schema
+from tests.output.test_schema import facts, write
 
 # A value of each Parquet type, as DuckDB writes it.
 VALUES = {
@@ -53,8 +55,9 @@ def test_the_page_says_how_each_written_type_is_read() -> None:
 
 @pytest.mark.parametrize("name", list(VALUES))
 def test_readers_see_the_types_that_the_page_promises(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "one.parquet"
-    duckdb.sql(f"SELECT {VALUES[name]} AS c").write_parquet(str(path))
+    (row,) = duckdb.sql(f"DESCRIBE SELECT {VALUES[name]} AS c").fetchall()
+    key = (ARROW_SCHEMA_KEY, arrow_schema([facts(duckdb_type=row[1])]))
+    path = write(tmp_path / "one.parquet", f"{VALUES[name]} AS c", key)
     if name == "JSON":
         amend_footer(path, names=None, json_columns={0})
     readers = make_types.READERS[name]

@@ -23,10 +23,12 @@ from duckwarp import (
     Settings,
     export_publication_to_parquet,
     export_source_to_parquet,
+    exporter,
 )
 from duckwarp.errors import NothingMatched, OutputUnusable, RegistryMissing
 from duckwarp.events import Event
 from duckwarp.results import SourceState
+from duckwarp.source.registry import Source
 from tests.conftest import RoleMaker
 from tests.runs import (
     Recorder,
@@ -473,6 +475,35 @@ class TestFailures:
         assert recorder.events[-1].event_type is EventType.STAGE_FAILED
         assert (tmp_path / "file").read_text() == "precious"
 
+    def test_a_fault_of_our_own_fails_its_source_and_not_the_others(
+        self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database.execute("CREATE TABLE a AS SELECT 1 AS n; CREATE TABLE b AS SELECT 2 AS n")
+        described = exporter.dictionary
+
+        def faulty(source: Source, *arguments: Any, **keywords: Any) -> str:
+            if source.code == "a":
+                raise ZeroDivisionError("a fault")
+            return described(source, *arguments, **keywords)
+
+        monkeypatch.setattr(exporter, "dictionary", faulty)
+        results = by_code(export(database, Selection(schema="public"), tmp_path))
+        assert results["a"].error == (
+            "unexpected ZeroDivisionError: a fault; this is an error in duckwarp"
+        )
+        assert published_files(tmp_path) == {"b.parquet", "b.md"}
+
+    @pytest.mark.parametrize("folder", ["year=2024", "~x", "file:x", "a*b?[c]", "it's"])
+    def test_the_name_of_the_output_folder_means_nothing_but_itself(
+        self, folder: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database.execute("CREATE TABLE a AS SELECT 1 AS n")
+        monkeypatch.chdir(tmp_path)
+        results = by_code(export(database, Selection(schema="public"), Path(folder)))
+        assert results["a"].error is None
+        assert pq.read_table(tmp_path / folder / "a.parquet").to_pylist() == [{"n": 1}]
+        assert published_files(tmp_path / folder) == {"a.parquet", "a.md"}
+
     def test_a_server_that_ends_the_sessions_fails_what_is_left_and_not_the_caller(
         self, database: Database, tmp_path: Path
     ) -> None:
@@ -656,11 +687,11 @@ class TestWithoutRegistry:
         got = {path.stem: column_values(path, "n") for path in tmp_path.glob("*.parquet")}
         assert got == {"one.t": [1], "two.t": [2], "u": [3]}
 
-    def test_a_table_named_in_vain_is_skipped(self, database: Database, tmp_path: Path) -> None:
-        recorder = Recorder()
-        report = export(database, Selection(tables=("public.no",)), tmp_path, recorder)
-        assert [outcome.state for outcome in report.outcomes] == [SourceState.SKIPPED]
-        assert not recorder.of_level(EventLevel.WARNING, EventLevel.ERROR)
+    def test_a_table_named_in_vain_is_refused(self, database: Database, tmp_path: Path) -> None:
+        database.execute("CREATE TABLE now AS SELECT 1 AS n")
+        with pytest.raises(NothingMatched, match=r'"public\.no"; nearest: public\.now'):
+            export(database, Selection(tables=("public.no", "public.now")), tmp_path)
+        assert published_files(tmp_path) == set()
 
 
 FOREIGN = """

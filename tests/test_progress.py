@@ -165,10 +165,9 @@ class TestUnderWay:
 
 
 class TestPlainLines:
-    def test_one_line_for_each_source_that_ended(self) -> None:
+    def test_one_line_for_each_source_that_ended_and_none_for_a_skipped_one(self) -> None:
         events = [*run_started(), skipped(), started(), tick(1, 100), completed(), failed()]
         assert lines_of(events) == [
-            "skipped   adhd_c: relation staging.adhd_c does not exist",
             "exported  adhd_a: 1,304 rows, 15 columns, 84.0 kB, 4.0 s (1 of 2)",
             "failed    adhd_b: no privilege (2 of 2)",
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,16 @@ def demo_database(*, keep: bool = False) -> Iterator[DemoDatabase]:
 
     Raises `RunError` where the programs of PostgreSQL are missing or the server does not start.
     """
-    with embedded_server(keep=keep) as server:
+    with _no_libpq_variables(), embedded_server(keep=keep) as server:
         create_publication(server.dsn)
         yield DemoDatabase(dsn=server.dsn, stop_hint=server.stop_hint)
+
+
+@contextmanager
+def _no_libpq_variables() -> Iterator[None]:
+    """The environment without PGPORT, PGSERVICE and the like, which are about other servers."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

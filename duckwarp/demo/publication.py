@@ -6,8 +6,6 @@ from importlib.resources import files
 
 import psycopg
 
-PREFIX = "adhd"
-
 
 def create_publication(dsn: str) -> None:
     """Creates the schemas `datawarp` and `staging` with all sources in a database without them.

@@ -141,7 +141,7 @@ def _start(package: Path, folder: Path) -> EmbeddedServer:
     )
     _run(cluster, "pg_ctl", "start", "--wait", "--silent", f"--log={folder / 'log'}")
     return EmbeddedServer(
-        dsn=f"postgresql://postgres@/postgres?host={quote(str(cluster.data), safe='/')}",
+        dsn=f"postgresql://postgres@/postgres?host={quote(str(cluster.data), safe='/')}&port=5432",
         pid=int((cluster.data / "postmaster.pid").read_text().split(maxsplit=1)[0]),
         folder=folder,
     )

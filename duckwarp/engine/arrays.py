@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from duckwarp.engine.forms import (
-    AS_NULL,
+from duckwarp.engine.cells import (
+    KEPT,
     Cell,
     Context,
     cell_of,
-    checked_json,
-    kept_as_text,
-    null_note,
+    checked,
+    counted,
+    losses_of,
     refuse_invalid_text,
-    scalar_form,
-    special_losses,
-    srids_lost,
     text_form,
 )
-from duckwarp.engine.measure import ELEMENT_ALIAS, LOWER_BOUNDS, SEVERAL_DIMENSIONS, specials_of
-from duckwarp.engine.types import COMPOSITE, Form, filled
-from duckwarp.errors import ValueNotKept
+from duckwarp.engine.forms import FOREIGN_JSON, checked_json, null_note, scalar_form
+from duckwarp.engine.measure import (
+    ELEMENT_ALIAS,
+    HAS_LOWER_BOUNDS,
+    HAS_SEVERAL_DIMENSIONS,
+    LOWER_BOUNDS,
+    SEVERAL_DIMENSIONS,
+    specials_of,
+)
+from duckwarp.engine.types import COMPOSITE, TEXT, Form, cast_to, filled
 from duckwarp.results import Loss
-from duckwarp.settings import SpecialValues
 from duckwarp.source.metadata import Column
 
 USUAL_ELEMENTS = 4  # of a list, for the size of row groups
 
 
 def form_of(column: Column, context: Context) -> Form:
-    """How `column` is written.
-
-    Raises `ValueNotKept` where the user asked to be stopped by special values and there are some,
-    and `SourceError` for text that is no UTF-8.
-    """
+    """How `column` is written. Raises `SourceError` for text that is no UTF-8."""
     refuse_invalid_text(column, context)
     cell = cell_of(column, context.traits)
     if cell.pg_type.kind == "array":
@@ -43,14 +42,26 @@ def form_of(column: Column, context: Context) -> Form:
 
 def _array_form(cell: Cell, context: Context) -> Form:
     inner = _elements(cell, context)
-    losses = _bounds_lost(cell, context) + special_losses(inner, context, AS_NULL)
-    losses += srids_lost(inner, context)
-    if losses and context.special_values == SpecialValues.TEXT:
-        return replace(text_form(cell, context), losses=kept_as_text(losses))
+    losses = _bounds_lost(cell, context)
+    if context.becomes_text(losses + losses_of(inner, context)):
+        return text_form(cell, losses + losses_of(inner, context))
     if context.count(SEVERAL_DIMENSIONS) or inner.pg_type.kind in ("array", "composite"):
+        if inner.pg_type.has_json_cast:
+            return text_form(cell, (), FOREIGN_JSON)
         return _json(cell, inner, context)
     form = _in_list(scalar_form(inner, context))
-    return replace(_list_of(form, inner, cell), losses=_bounds_lost(cell, context) + form.losses)
+    source = _checked(cell, context, HAS_SEVERAL_DIMENSIONS)
+    return replace(_list_of(form, inner, cell, source), losses=losses + form.losses)
+
+
+def _checked(cell: Cell, context: Context, *guards: str) -> str:
+    """The array, which stops the copy where it is unlike all that were measured."""
+    if not context.changing:
+        return cell.source
+    if not context.count(LOWER_BOUNDS):
+        guards = (HAS_LOWER_BOUNDS, *guards)
+    found = [guard.replace("{c}", cell.source) for guard in guards]
+    return checked(cell.source, found, cell.column)
 
 
 def _elements(cell: Cell, context: Context) -> Cell:
@@ -66,14 +77,8 @@ def _elements(cell: Cell, context: Context) -> Cell:
 
 
 def _bounds_lost(cell: Cell, context: Context) -> tuple[Loss, ...]:
-    count = context.count(LOWER_BOUNDS)
-    if not count:
-        return ()
-    kind = "lower bounds other than 1"
-    if context.special_values == SpecialValues.ERROR:
-        raise ValueNotKept(cell.column.name, [(kind, count)])
-    outcome = "written without their bounds"
-    return (Loss(column=cell.column.name, kind=kind, count=count, outcome=outcome),)
+    kind = (LOWER_BOUNDS, "lower bounds other than 1", "written without their bounds")
+    return counted(cell.column, context, [kind])
 
 
 def _json(cell: Cell, inner: Cell, context: Context) -> Form:
@@ -82,21 +87,16 @@ def _json(cell: Cell, inner: Cell, context: Context) -> Form:
     Special values stay, as strings; lower bounds are lost in JSON as in a LIST.
     """
     is_money = inner.pg_type.builtin and inner.pg_type.name == "money"
-    source = f"{cell.source}::numeric[]" if is_money else cell.source
-    count = context.count(SEVERAL_DIMENSIONS)
-    kept = Loss(
-        column=cell.column.name,
-        kind="arrays of more than one dimension",
-        count=count,
-        outcome="kept: the whole column is JSON",
-    )
+    source = cast_to(_checked(cell, context), ("numeric",) if is_money else (), "[]")
+    outcome = f"{KEPT} the whole column is JSON"
+    kind = (SEVERAL_DIMENSIONS, "arrays of more than one dimension", outcome)
     return Form(
-        select=filled(COMPOSITE.select, cell.pg_type, source),
+        select=filled(COMPOSITE.template, cell.pg_type, source),
         duckdb_type="VARCHAR",
         json=True,
         obvious=False,
         width_bytes=COMPOSITE.width_bytes,
-        losses=_bounds_lost(cell, context) + ((kept,) if count else ()),
+        losses=_bounds_lost(cell, context) + counted(cell.column, context, [kind]),
         note=null_note(inner.pg_type),
     )
 
@@ -108,30 +108,31 @@ def _in_list(form: Form) -> Form:
     the whole file for a list of UUIDs, so they are text.
     """
     if form.duckdb_type == "BLOB":
-        return replace(form, select=f"pg_catalog.encode({form.select}, 'hex')", value="unhex({d})")
+        hexadecimal = f"pg_catalog.encode({form.select}, 'hex')"
+        return replace(form, select=hexadecimal, casts=None, value="unhex({d})")
     if form.duckdb_type == "UUID":
-        return replace(form, select=f"{form.select}::text", duckdb_type="VARCHAR", obvious=False)
+        select = cast_to(form.select, TEXT)
+        return replace(form, select=select, casts=TEXT, duckdb_type="VARCHAR", obvious=False)
     return form
 
 
-def _list_of(form: Form, inner: Cell, cell: Cell) -> Form:
-    """A LIST of what the elements are written as.
+def _list_of(form: Form, inner: Cell, cell: Cell, source: str) -> Form:
+    """A LIST of what the elements are written as; `source` is the array, checked.
 
     Elements that are at most cast have the array cast; others are written one by one, in their
     order, so that NULL arrays, empty arrays and NULL elements stay apart.
     """
-    casts = form.select.split("::")
-    if casts[0] == ELEMENT_ALIAS and (inner.pg_type.builtin or len(casts) > 1):
-        select = cell.source + "".join(f"::{cast}[]" for cast in casts[1:])
+    if form.casts or (form.casts is not None and inner.pg_type.builtin):
+        select = cast_to(source, form.casts, "[]")
     else:
         select = (
-            f"CASE WHEN {cell.source} IS NULL THEN NULL ELSE ARRAY(SELECT {form.select} "
+            f"CASE WHEN {source} IS NULL THEN NULL ELSE ARRAY(SELECT {form.select} "
             f"FROM pg_catalog.unnest({cell.source}) WITH ORDINALITY AS u({ELEMENT_ALIAS}, o) "
             "ORDER BY u.o) END"
         )
         # An array that is put together has lost the declaration of its elements.
-        if casts[-1].startswith("numeric("):
-            select = f"({select})::{casts[-1]}[]"
+        if form.duckdb_type.startswith("DECIMAL"):
+            select = cast_to(f"({select})", (form.duckdb_type.replace("DECIMAL", "numeric"),), "[]")
     return Form(
         select=select,
         duckdb_type=f"{form.duckdb_type}[]",

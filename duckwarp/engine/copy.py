@@ -1,21 +1,23 @@
-"""Runs one plan: COPY … TO in a thread of its own, so that others can watch and interrupt."""
+"""Runs one plan: COPY … TO in the session's thread, so that others can watch and interrupt."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from duckwarp.engine.cells import GUARD
 from duckwarp.engine.footer import amend_footer
-from duckwarp.engine.forms import GUARD
 from duckwarp.engine.plan import ExportPlan, copy_statement, in_one_range
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.session import (
+    Running,
     Session,
     SharedSnapshot,
     enter_snapshot,
@@ -28,11 +30,18 @@ _GUARD_MET = re.compile(rf"{GUARD} (\d+)")
 
 
 class SpecialValueFound(Exception):
-    """A guard met a special value in the column at `position`: plan the source again."""
+    """A guard met a special value in the column at `position`: plan the source again.
 
-    def __init__(self, position: int) -> None:
+    Its words are for the case that the new plan meets one there too, which knows of all that there
+    were.
+    """
+
+    def __init__(self, position: int, name: str) -> None:
         self.position = position
-        super().__init__(f"{GUARD} {position}")
+        super().__init__(
+            f'the data change while they are read: column "{name}" had other values when they were '
+            "counted than when they were copied; run again, or export a copy of the data"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,33 +53,12 @@ class CopyJob:
     path: Path
 
 
-class RunningCopy:
-    """A copy under way in another thread."""
+def start_copy(session: Session, job: CopyJob) -> Running[int]:
+    """Start a copy; its result is the number of rows written.
 
-    def __init__(self, session: Session, job: CopyJob) -> None:
-        self._session = session
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckwarp-copy")
-        self._future = self._executor.submit(_copy, session, job)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most so long; whether the copy has ended, well or not."""
-        return bool(wait([self._future], timeout=seconds).done)
-
-    def rows(self) -> int:
-        """The number of rows written, once it has ended.
-
-        Raises `SpecialValueFound`, or `SourceError` with what went wrong.
-        """
-        self._executor.shutdown()
-        return self._future.result()
-
-    def interrupt(self) -> None:
-        """Ask DuckDB to stop, and wait until it has.
-
-        It stops at once only if the server stops sending: cancel the run's backends first.
-        """
-        self._session.connection.interrupt()
-        self._executor.shutdown()
+    The result raises `SpecialValueFound`, or `SourceError` with what went wrong.
+    """
+    return Running(session, _copy, session, job)
 
 
 def _copy(session: Session, job: CopyJob) -> int:
@@ -85,7 +73,8 @@ def _copy(session: Session, job: CopyJob) -> int:
         leave_snapshot(session)
         met = _GUARD_MET.search(str(error))
         if met is not None:
-            raise SpecialValueFound(int(met[1])) from error
+            position = int(met[1])
+            raise SpecialValueFound(position, job.plan.columns[position - 1].name) from error
         raise _translated(error) from error
     except RunError as error:
         raise SourceError(str(error)) from error
@@ -108,7 +97,9 @@ def _search_path(session: Session, plan: ExportPlan, names: list[str]) -> Iterat
 
 def _check_types(session: Session, job: CopyJob) -> None:
     """Whether the file has the planned types: the reader chooses them by rules of its own."""
-    query = f"DESCRIBE SELECT * FROM read_parquet({literal(str(job.path))})"
+    # Nothing that the path says is taken for a column or a pattern.
+    path = re.sub(r"[*?\[]", r"[\g<0>]", str(job.path))
+    query = f"DESCRIBE SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)"
     written = [row[1] for row in session.connection.execute(query).fetchall()]
     for column, found in zip(job.plan.columns, written, strict=True):
         if found != column.form.duckdb_type:
@@ -126,16 +117,34 @@ def _amend(job: CopyJob) -> None:
         amend_footer(job.path, names=names, json_columns=json_columns)
 
 
+# What libpq said of a query stands behind DuckDB's words and, mostly, the whole query. What the
+# server said begins with a severity, in its language, and two blanks; the rest is of the
+# connection.
+_SERVER_SAID = re.compile(
+    r'Failed to [^":]*(?:".*")?: (?P<severity>[^\W\d_]+):  (?P<message>[^\n]+)', re.DOTALL
+)
+_LIBPQ_SAID = re.compile(
+    r'Failed to (?:fetch|prepare|execute|copy)\b[^":]*(?:".*")?: (?P<message>[^\n]+)', re.DOTALL
+)
+_MAX_REASON = 500
+
+
 def _translated(error: duckdb.Error) -> SourceError:
-    """DuckDB's error in words that say what to do."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    """DuckDB's error in words that say what to do, without the query."""
+    text = str(error)
+    said = _SERVER_SAID.search(text)
+    if said is not None and said["severity"] != "FATAL":
+        return SourceError(f"PostgreSQL: {_shortened(said['message'])}")
+    said = said or _LIBPQ_SAID.search(text)
+    if said is not None:
+        return SourceError(f"the connection to PostgreSQL was lost: {_shortened(said['message'])}")
+    reason = _shortened(next(iter(text.splitlines()), type(error).__name__))
+    if os.strerror(errno.ENOSPC) in reason:
+        return SourceError(f"the disk is full: {reason}")
     if isinstance(error, duckdb.OutOfMemoryException):
         return SourceError(f"ran out of memory: {reason}")
-    # DuckDB gives the server's words only, without the code. The run holds a lock already: who
-    # waits for it stands before the readers in the queue.
-    if "lock timeout" in reason:
-        return SourceError(
-            "could not be read within the lock timeout: another session is waiting to change it; "
-            "run again later"
-        )
     return SourceError(reason)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]} …"

@@ -43,8 +43,8 @@ def srid_measures(pg_type: PgType, typmod: int, source: str) -> dict[str, str]:
     if not is_geo(pg_type) or declared_srid(typmod) is not None:
         return {}
     return {
-        FIRST_SRID: f"min({_srid(pg_type, source)})",
-        LAST_SRID: f"max({_srid(pg_type, source)})",
+        FIRST_SRID: f"pg_catalog.min({_srid(pg_type, source)})",
+        LAST_SRID: f"pg_catalog.max({_srid(pg_type, source)})",
     }
 
 
@@ -52,7 +52,13 @@ def other_srids_measure(pg_type: PgType, source: str, facts: Facts) -> str | Non
     """The aggregate that counts values of another SRID than the first, where there are several."""
     if not is_geo(pg_type) or facts.get(FIRST_SRID) == facts.get(LAST_SRID):
         return None
-    return f"count(*) FILTER (WHERE {_srid(pg_type, source)} <> {facts[FIRST_SRID]})"
+    return f"pg_catalog.count(*) FILTER (WHERE {other_srid(pg_type, source, facts)})"
+
+
+def other_srid(pg_type: PgType, source: str, facts: Facts) -> str:
+    """The predicate of a value of another SRID than the first that was measured."""
+    srid, first = _srid(pg_type, source), facts.get(FIRST_SRID)
+    return f"{srid} IS NOT NULL" if first is None else f"{srid} <> {first}"
 
 
 def _srid(pg_type: PgType, source: str) -> str:

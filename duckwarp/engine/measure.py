@@ -22,6 +22,10 @@ LOWER_BOUNDS = "lower bounds"
 INVALID_TEXT = "invalid UTF-8"
 INVALID_ROW = "a row with invalid UTF-8"
 
+HAS_SEVERAL_DIMENSIONS = "pg_catalog.array_ndims({c}) > 1"
+# A bound other than 1 in any dimension, as in [0:2] or [1:2][5:6].
+HAS_LOWER_BOUNDS = r"pg_catalog.array_dims({c}) ~ '\[(?!1:)'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
@@ -88,15 +92,20 @@ def _named(expressions: Mapping[str, str]) -> list[Measure]:
 
 
 def _count(special: Special, source: str) -> Measure:
-    predicate = special.predicate.replace("{c}", source)
-    return Measure(name=special.kind, expression=f"count(*) FILTER (WHERE {predicate})")
+    return _where(special.kind, special.predicate, source)
+
+
+def _where(name: str, predicate: str, source: str) -> Measure:
+    """How many values a predicate over `{c}` holds for."""
+    found = predicate.replace("{c}", source)
+    return Measure(name=name, expression=f"pg_catalog.count(*) FILTER (WHERE {found})")
 
 
 def _digits(source: str, specials: Sequence[Special], traits: ServerTraits) -> list[Measure]:
     finite = " OR ".join(special.predicate.replace("{c}", source) for special in specials)
     scale = numbers.scale_measure(traits.version).replace("{c}", source)
-    expressions = {"min_scale": f"max({scale})", "minimum": f"min({source})"}
-    expressions |= {"maximum": f"max({source})"}
+    expressions = {"min_scale": f"pg_catalog.max({scale})", "minimum": f"pg_catalog.min({source})"}
+    expressions |= {"maximum": f"pg_catalog.max({source})"}
     return [
         Measure(name=name, expression=f"{aggregate} FILTER (WHERE NOT ({finite}))")
         for name, aggregate in expressions.items()
@@ -108,16 +117,8 @@ def _array_measures(array: PgType, typmod: int, source: str, traits: ServerTrait
     assert array.element is not None
     element, element_typmod = array.element.resolved(typmod)
     measures = [
-        Measure(
-            name=SEVERAL_DIMENSIONS,
-            expression=f"count(*) FILTER (WHERE pg_catalog.array_ndims({source}) > 1)",
-        ),
-        Measure(
-            name=LOWER_BOUNDS,
-            # A bound other than 1 in any dimension, as in [0:2] or [1:2][5:6].
-            expression="count(*) FILTER (WHERE "
-            rf"pg_catalog.array_dims({source}) ~ '\[(?!1:)')",
-        ),
+        _where(SEVERAL_DIMENSIONS, HAS_SEVERAL_DIMENSIONS, source),
+        _where(LOWER_BOUNDS, HAS_LOWER_BOUNDS, source),
     ]
     specials = specials_of(element, element_typmod, traits)
     inner = [_count(special, ELEMENT_ALIAS) for special in specials]
@@ -142,7 +143,7 @@ _OUTER = {
 def _over_elements(measure: Measure, source: str) -> Measure:
     return Measure(
         name=measure.name,
-        expression=f"{_OUTER.get(measure.name, 'sum')}((SELECT {measure.expression} "
+        expression=f"pg_catalog.{_OUTER.get(measure.name, 'sum')}((SELECT {measure.expression} "
         f"FROM pg_catalog.unnest({source}) AS u({ELEMENT_ALIAS})))",
     )
 
@@ -162,10 +163,10 @@ def _written_text(column: Column) -> str | None:
     resolved, _ = column.pg_type.resolved(column.typmod)
     source = reference(column, resolved)
     if resolved.kind == "array":
-        return filled(FALLBACK.select, resolved, source)
+        return filled(FALLBACK.template, resolved, source)
     rule = rule_for(resolved)
     is_text = rule.duckdb_type == "VARCHAR" and not is_numeric(resolved)
-    return filled(rule.select, resolved, source) if is_text else None
+    return filled(rule.template, resolved, source) if is_text else None
 
 
 def _text_measures(column: Column, traits: ServerTraits) -> list[Measure]:
@@ -175,7 +176,23 @@ def _text_measures(column: Column, traits: ServerTraits) -> list[Measure]:
 
 
 def _count_invalid(text: str) -> str:
-    return f"count(*) FILTER (WHERE {text} !~ '{_UTF8}')"
+    return f"pg_catalog.count(*) FILTER (WHERE {text} !~ '{_UTF8}')"
+
+
+def conversion_measure(column: Column) -> Measure | None:
+    """What fails where text of the column has no equivalent in UTF-8; None for a column without."""
+    text = _written_text(column)
+    if text is None:
+        return None
+    converted = f"pg_catalog.count(pg_catalog.convert_to({text}, 'UTF8'))"
+    return Measure(name="values in UTF-8", expression=converted)
+
+
+def row_with(column: Column, character: str, encoding: str, row: str) -> Measure:
+    """A row whose text has a character, whose bytes in the database's encoding are in hex."""
+    searched = f"pg_catalog.convert_from('\\x{character}', {literal(encoding)})"
+    found = f"pg_catalog.strpos({_written_text(column)}, {searched}) > 0"
+    return Measure(name=INVALID_ROW, expression=f"pg_catalog.min({row}) FILTER (WHERE {found})")
 
 
 def closer_measures(column: Column, facts: Facts, row: str) -> list[Measure]:
@@ -187,7 +204,7 @@ def closer_measures(column: Column, facts: Facts, row: str) -> list[Measure]:
     if int(facts.get(INVALID_TEXT) or 0):
         invalid = f"{_written_text(column)} !~ '{_UTF8}'"
         measures.append(
-            Measure(name=INVALID_ROW, expression=f"min({row}) FILTER (WHERE {invalid})")
+            Measure(name=INVALID_ROW, expression=f"pg_catalog.min({row}) FILTER (WHERE {invalid})")
         )
     resolved, typmod = column.pg_type.resolved(column.typmod)
     source = reference(column, resolved)
@@ -207,10 +224,10 @@ def row_name(relation: str, first: Column, *, has_ctid: bool) -> str:
     text that is no UTF-8.
     """
     if has_ctid:
-        place = f"{RELATION_ALIAS}.ctid::text || ' of ' || {RELATION_ALIAS}.tableoid"
-        return f"'ctid ' || {place}::pg_catalog.regclass::text"
+        place = f"{RELATION_ALIAS}.ctid::pg_catalog.text || ' of ' || {RELATION_ALIAS}.tableoid"
+        return f"'ctid ' || {place}::pg_catalog.regclass::pg_catalog.text"
     resolved, _ = first.pg_type.resolved(first.typmod)
-    text = filled(FALLBACK.select, resolved, reference(first, resolved))
+    text = filled(FALLBACK.template, resolved, reference(first, resolved))
     shown = f"pg_catalog.encode(pg_catalog.convert_to({text}, 'SQL_ASCII'), 'escape')"
     words = literal(f'the row of {relation} with "{first.name}" = ')
     return f"{words} || coalesce({shown}, 'NULL')"
@@ -221,9 +238,9 @@ def measuring_query(measures: Sequence[Measure], schema: str, table: str) -> str
 
     An array, since a select list ends at 1,664 entries.
     """
-    values = ", ".join(f"({measure.expression})::text" for measure in measures)
+    values = ", ".join(f"({measure.expression})::pg_catalog.text" for measure in measures)
     relation = f"{identifier(schema)}.{identifier(table)}"
-    return f"SELECT ARRAY[{values}]::text[] FROM {relation} AS {RELATION_ALIAS}"
+    return f"SELECT ARRAY[{values}]::pg_catalog.text[] FROM {relation} AS {RELATION_ALIAS}"
 
 
 def facts_from(measures: Sequence[Measure], values: Sequence[str | None]) -> Facts:

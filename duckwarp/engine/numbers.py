@@ -96,4 +96,11 @@ def scale_measure(server_version: int) -> str:
     """The expression for the fewest fraction digits that hold `{c}`; `min_scale` came with 13."""
     if server_version >= 130000:
         return "pg_catalog.min_scale({c})"
-    return "pg_catalog.length(pg_catalog.rtrim(pg_catalog.split_part({c}::text, '.', 2), '0'))"
+    digits = "pg_catalog.split_part({c}::pg_catalog.text, '.', 2)"
+    return f"pg_catalog.length(pg_catalog.rtrim({digits}, '0'))"
+
+
+def misfit(decimal: DecimalType, server_version: int) -> str:
+    """The predicate of a number `{c}` that `decimal` does not hold exactly."""
+    limit = f"pg_catalog.abs({{c}}) >= 1e{decimal.precision - decimal.scale}"
+    return f"{scale_measure(server_version)} > {decimal.scale} OR {limit}"

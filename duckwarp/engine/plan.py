@@ -54,8 +54,8 @@ class ExportPlan:
 
     `ranges` are conditions on the rows, one for each connection, that together take every row
     once. `expected_rows` is the planner's estimate, None where it has none. `hides_rows` says that
-    row-level security leaves rows out, as the user accepts. `geo` is the JSON of the file's
-    GeoParquet key, if it has geometries.
+    row-level security leaves rows out, as the user accepts. `footer_keys` are the keys of the
+    file's footer, each with its text.
     """
 
     code: str
@@ -68,7 +68,7 @@ class ExportPlan:
     expected_rows: int | None
     empty_search_path: bool = False
     hides_rows: bool = False
-    geo: str | None = None
+    footer_keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def guarded(self) -> bool:
@@ -95,7 +95,10 @@ def build_plan(
     names_objects: bool,
     geo: str | None = None,
 ) -> ExportPlan:
-    """The plan for a source whose columns' forms are known."""
+    """The plan for a source whose columns' forms are known.
+
+    `geo` is the JSON of the file's GeoParquet key, if it has geometries.
+    """
     assert source.relation is not None
     return ExportPlan(
         code=source.code,
@@ -107,7 +110,7 @@ def build_plan(
         compression=settings.compression,
         expected_rows=source.relation.estimated_rows,
         empty_search_path=names_objects,
-        geo=geo,
+        footer_keys=() if geo is None else (("geo", geo),),
     )
 
 
@@ -188,8 +191,9 @@ def _options(plan: ExportPlan) -> list[str]:
     options = ["FORMAT parquet", f"COMPRESSION {codec}", f"ROW_GROUP_SIZE {plan.row_group_rows}"]
     if any(column.form.signed_zeros for column in plan.columns):
         options.append("DICTIONARY_SIZE_LIMIT 0")
-    if plan.geo is not None:
-        options.append(f"KV_METADATA {{geo: {literal(plan.geo)}}}")
+    if plan.footer_keys:
+        keys = ", ".join(f"{literal(key)}: {literal(text)}" for key, text in plan.footer_keys)
+        options.append(f"KV_METADATA {{{keys}}}")
     return options
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, ParamSpec, TypeVar
 
 import duckdb
 import psutil
@@ -18,6 +20,10 @@ import psutil
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
 from duckwarp.settings import ServerAddress, Settings
+from duckwarp.source.connection import with_advice, without_password
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 EXTENSION_PACKAGE = "duckdb_extension_postgres_scanner"
 EXTENSION_FILE = "postgres_scanner.duckdb_extension"
@@ -31,13 +37,16 @@ CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An open DuckDB with the extension loaded.
+    """An open DuckDB with the extension loaded, and the one thread that may use it.
 
-    `attached` are the names of its attachments, `reading` those that read the run's snapshot in the
-    transaction that is open; none is where none is open.
+    Python would hear of a signal only after DuckDB had returned, and DuckDB would make an error of
+    its own of it: so DuckDB works in a thread, and the main thread waits. `attached` are the names
+    of its attachments, `reading` those that read the run's snapshot in the transaction that is
+    open; none is where none is open.
     """
 
     connection: duckdb.DuckDBPyConnection
+    worker: ThreadPoolExecutor
     address: ServerAddress
     application_name: str
     attached: list[str] = field(default_factory=list)
@@ -73,17 +82,56 @@ def open_session(
     }
     if settings.threads is not None:
         config["threads"] = settings.threads
-    connection = duckdb.connect(":memory:", config=config)
-    session = Session(connection=connection, address=address, application_name=application_name)
-    try:
-        _load_extension(connection)
-        # The written file is looked at again: its geometries are bytes.
-        connection.execute("SET enable_geoparquet_conversion = false")
-        yield session
-    finally:
-        # Closing with a transaction open aborts the process where the server has ended its session.
-        leave_snapshot(session)
-        connection.close()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckwarp-duckdb") as worker:
+        connection = duckdb.connect(":memory:", config=config)
+        session = Session(
+            connection=connection,
+            worker=worker,
+            address=address,
+            application_name=application_name,
+        )
+        try:
+            Running(session, _prepare, session).result()
+            yield session
+        finally:
+            worker.submit(_close, session).result()
+
+
+def _prepare(session: Session) -> None:
+    _load_extension(session.connection)
+    # A written file is looked at again: its geometries are bytes.
+    session.connection.execute("SET enable_geoparquet_conversion = false")
+
+
+def _close(session: Session) -> None:
+    # Closing with a transaction open aborts the process where the server has ended its session.
+    leave_snapshot(session)
+    session.connection.close()
+
+
+class Running(Generic[T]):
+    """Work of DuckDB's under way in the session's thread."""
+
+    def __init__(
+        self, session: Session, work: Callable[P, T], *args: P.args, **kw: P.kwargs
+    ) -> None:
+        self._session = session
+        self._future = session.worker.submit(work, *args, **kw)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; whether it has ended, well or not."""
+        return bool(wait([self._future], timeout=seconds).done)
+
+    def result(self) -> T:
+        """What it gave, once it has ended; raises what it raised."""
+        return self._future.result()
+
+    def interrupt(self) -> None:
+        """Ask DuckDB to stop what it does at this moment.
+
+        It stops at once only if the server stops sending: cancel the run's backends first.
+        """
+        self._session.connection.interrupt()
 
 
 def free_memory_bytes() -> int:
@@ -140,7 +188,10 @@ def attach(session: Session, count: int) -> list[str]:
         except duckdb.Error as error:
             if session.attached:
                 break
-            raise ConnectionFailed(_without_conninfo(error, conninfo, session)) from None
+            reason = " ".join(str(error).split()).replace(conninfo, "…")
+            raise ConnectionFailed(
+                with_advice(without_password(reason, session.address.password))
+            ) from None
         session.attached.append(name)
     return session.attached[:count]
 
@@ -154,11 +205,6 @@ def _conninfo(parameters: Mapping[str, str], application_name: str) -> str:
 
 
 _CONNINFO_ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'"})
-
-
-def _without_conninfo(error: duckdb.Error, conninfo: str, session: Session) -> str:
-    text = " ".join(str(error).split()).replace(conninfo, "…")
-    return text.replace(session.address.password, "***") if session.address.password else text
 
 
 def enter_snapshot(session: Session, shared: SharedSnapshot, count: int) -> list[str]:

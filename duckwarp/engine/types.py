@@ -35,10 +35,11 @@ class Rule:
     """One row of the type map.
 
     `types` are names in pg_catalog; `extension` has the types of that name in an extension instead.
-    `select` is PostgreSQL's expression and `value` DuckDB's, made of what `select` gives.
-    `duckdb_type` is the type of `value`; `order` are the keys that sort it, the plain value if
-    empty. `misfit` is DuckDB's predicate that finds special values on their way, so that a table
-    without any is read once. `width_bytes` is a usual width, for the size of row groups. `shown` is
+    `select` is PostgreSQL's expression, `casts` the types that it is cast to one after another, and
+    `value` DuckDB's expression, made of what they give. `duckdb_type` is the type of `value`;
+    `order` are the keys that sort it, the plain value if empty. `misfit` is DuckDB's predicate that
+    finds special values on their way, so that a table without any is read once. `width_bytes` is a
+    usual width, for the size of row groups. `shown` is
     the Parquet type in words, `why` the reason, both for the documentation.
     """
 
@@ -47,6 +48,7 @@ class Rule:
     shown: str
     why: str
     select: str = "{c}"
+    casts: tuple[str, ...] = ()
     value: str = "{d}"
     order: tuple[str, ...] = ()
     specials: tuple[Special, ...] = ()
@@ -55,6 +57,21 @@ class Rule:
     json: bool = False
     obvious: bool = True
     width_bytes: int = 8
+
+    @property
+    def template(self) -> str:
+        """All that PostgreSQL is asked for, over `{c}`."""
+        return cast_to(self.select, self.casts)
+
+    @property
+    def casts_only(self) -> bool:
+        """Whether the value itself is cast, if anything is done to it at all."""
+        return self.select == "{c}"
+
+
+def cast_to(expression: str, types: tuple[str, ...], suffix: str = "") -> str:
+    """An expression cast to PostgreSQL's types one after another, each followed by `suffix`."""
+    return expression + "".join(f"::{each}{suffix}" for each in types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +97,8 @@ class GeoColumn:
 class Form:
     """How one column is written: a row of the type map made concrete.
 
-    `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`.
+    `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`. `casts`
+    are the types that `select` casts the value itself to, None where it does more than that.
     `guarded` says that special values would stop the copy (see `misfit`), `losses` what the file
     does not keep, `note` what a reader should know besides. `obvious` is False where the type in
     the file is not the one a reader would expect. `signed_zeros` says that -0.0 has to be kept
@@ -89,6 +107,7 @@ class Form:
 
     select: str
     duckdb_type: str
+    casts: tuple[str, ...] | None = None
     value: str = "{d}"
     order: tuple[str, ...] = ()
     json: bool = False
@@ -112,6 +131,8 @@ class Form:
         return losses if self.note is None else (*losses, self.note)
 
 
+TEXT = ("pg_catalog.text",)
+
 _INFINITE_DATE = Special(kind="infinity", predicate="{c} IN ('infinity', '-infinity')")
 _LATE_TIMESTAMP = Special(
     kind="after 294247-01-10 04:00:54.775806",
@@ -124,10 +145,11 @@ _MISFIT_TIMESTAMP = "NOT isfinite({d}) OR {d} < {type} '4714-11-24 (BC) 00:00:00
 # are expressions of it, and the sign a key of its own, -0.0 before 0.0. Payloads of NaN are made
 # one, as PostgreSQL's own comparison and text output take them.
 _FLOAT_ORDER = ("{d} + 0", "NOT signbit({d})")
-# PostgreSQL 16 and later write bytes above 127 of "char" as an octal escape, earlier ones raw.
+# PostgreSQL 15 and later write bytes above 127 of "char" as an octal escape, earlier ones raw.
+_BYTE = "{c}::pg_catalog.int4"
 _CHAR = (
-    "CASE WHEN {c}::int4 < 0 THEN pg_catalog.concat('\\', ({c}::int4 + 256) >> 6, "
-    "(({c}::int4 + 256) >> 3) & 7, ({c}::int4 + 256) & 7) ELSE {c}::text END"
+    f"CASE WHEN {_BYTE} < 0 THEN pg_catalog.concat('\\', ({_BYTE} + 256) >> 6, "
+    f"(({_BYTE} + 256) >> 3) & 7, ({_BYTE} + 256) & 7) ELSE {{c}}::pg_catalog.text END"
 )
 
 RULES: tuple[Rule, ...] = (
@@ -157,7 +179,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="UINTEGER",
         shown="UINT32",
         why="an object identifier has 32 bits without a sign",
-        select="{c}::int8",
+        casts=("pg_catalog.int8",),
         value="{d}::UINTEGER",
         width_bytes=4,
     ),
@@ -166,7 +188,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="STRING",
         why="the same text in UTF-8",
-        select="{c}::text",
+        casts=TEXT,
         width_bytes=24,
     ),
     Rule(
@@ -175,7 +197,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="STRING",
         why="the text as it was entered; sorted by its bytes, so case matters",
-        select="{c}::text",
+        casts=TEXT,
         width_bytes=24,
     ),
     Rule(
@@ -207,7 +229,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="JSON",
         why="its text byte for byte; sorted as text; plain STRING if a reader would refuse a value",
-        select="{c}::text",
+        casts=TEXT,
         json=True,
         width_bytes=64,
     ),
@@ -216,7 +238,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="JSON",
         why="PostgreSQL's text of it; sorted as text",
-        select="{c}::text",
+        casts=TEXT,
         json=True,
         width_bytes=64,
     ),
@@ -258,7 +280,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="STRING",
         why="Parquet's time has no offset",
-        select="{c}::text",
+        casts=TEXT,
         obvious=False,
         width_bytes=16,
     ),
@@ -267,7 +289,7 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="STRING",
         why="ISO 8601 (P1Y2M3DT4H5M6.7S): Parquet's interval has no sign and no microseconds",
-        select="{c}::text",
+        casts=TEXT,
         obvious=False,
         width_bytes=16,
     ),
@@ -277,7 +299,8 @@ RULES: tuple[Rule, ...] = (
         duckdb_type="VARCHAR",
         shown="JSON",
         why="a JSON object of strings and nulls",
-        select="{extension_schema}.hstore_to_json({c})::text",
+        select="{extension_schema}.hstore_to_json({c})",
+        casts=TEXT,
         json=True,
         obvious=False,
         width_bytes=64,
@@ -304,15 +327,17 @@ ENUM = Rule(
     duckdb_type="VARCHAR",
     shown="STRING",
     why="the label; sorted as text",
-    select="{c}::text",
+    casts=TEXT,
     width_bytes=12,
 )
 COMPOSITE = Rule(
     types=(),
     duckdb_type="VARCHAR",
     shown="JSON",
-    why="a JSON object as to_json gives it: every field exact, NaN and infinity as strings",
-    select="pg_catalog.to_json({c})::text",
+    why="a JSON object as to_json gives it: every field exact, NaN and infinity as strings; text "
+    "where a type inside has a cast to json of its own, as PostGIS has",
+    select="pg_catalog.to_json({c})",
+    casts=TEXT,
     json=True,
     obvious=False,
     width_bytes=64,
@@ -344,7 +369,7 @@ def rule_for(pg_type: PgType) -> Rule:
         return _EXTENSION[pg_type.extension, pg_type.name]
     if pg_type.kind == "enum":
         return ENUM
-    if pg_type.kind == "composite":
+    if pg_type.kind == "composite" and not pg_type.has_json_cast:
         return COMPOSITE
     return FALLBACK
 

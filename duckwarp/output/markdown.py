@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from duckwarp.output.marking import code, paragraphs, prose
-from duckwarp.results import BYTES_PER_MB, ColumnStatistics
+from duckwarp.results import BYTES_PER_MB, ColumnStatistics, ParquetFacts
 from duckwarp.source.metadata import Column
 from duckwarp.source.registry import Source
 
@@ -39,28 +39,29 @@ def dictionary(
     source: Source,
     columns: Sequence[ColumnEntry],
     *,
-    rows: int,
-    size_bytes: int,
+    facts: ParquetFacts,
     generated: datetime,
     version: str,
+    notes: Sequence[str] = (),
 ) -> str:
     """The page for `source`, ending in a line break; the columns appear in the order given.
 
-    A column with a description has a section, one without is an item of a list. `rows` and
-    `size_bytes` are those of the Parquet file, `version` is duckwarp's own. `generated` is printed
-    as it is, whatever its time zone.
+    A column with a description has a section, one without is an item of a list. `facts` are those
+    of the Parquet file, `version` is duckwarp's own, `notes` are about the file as a whole.
+    `generated` is printed as it is, whatever its time zone.
     """
     enriched = source.registered and any(_is_enriched(entry.column) for entry in columns)
     blocks = [
         f"# {_title(source)}",
         *paragraphs(source.description),
         f"**Dataset:** {code(source.code)}",
-        f"**Rows:** {rows:,}",
+        f"**Rows:** {facts.rows:,}",
         f"**Columns:** {len(columns):,}",
-        f"**File Size:** {_megabytes(size_bytes)}",
+        f"**File Size:** {_megabytes(facts.size_bytes)}",
+        *(f"*Note:* {prose(note)}" for note in notes),
         "---",
         "## Columns",
-        *_columns(columns, rows),
+        *_columns(columns, facts.rows),
         "---",
         f"*Generated: {generated:%Y-%m-%d %H:%M:%S}*",
         f"*Source: duckwarp {version}{' with enriched metadata' if enriched else ''}*",

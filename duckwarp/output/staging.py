@@ -77,7 +77,8 @@ def open_staging(output_dir: Path) -> Iterator[Staging]:
     Removes what dead runs left, and itself at the end, however the run ends. Raises
     `OutputUnusable`.
     """
-    base = output_dir / STAGING_FOLDER
+    # Absolute, since libraries see more in a relative path than a path: `~x`, `file:x`.
+    base = output_dir.absolute() / STAGING_FOLDER
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         _make_base(base)

@@ -14,6 +14,7 @@ from psycopg import errors as pg_errors
 
 from duckwarp.errors import PrivilegeMissing, RelationMissing, SourceError
 from duckwarp.source.metadata import Column
+from duckwarp.source.parts import parts_joined
 from duckwarp.source.registry import Source
 
 
@@ -26,6 +27,8 @@ def check_access(source: Source, columns: Sequence[Column], role: str, row_secur
     relation = source.relation
     if relation is None:
         raise RelationMissing(source.qualified_name)
+    if not relation.name_is_text:
+        raise SourceError(f"the name of {source.qualified_name} is not valid UTF-8: rename it")
     if relation.kind is None:
         raise SourceError(
             f"{source.qualified_name} is no table, view, materialized view or foreign table "
@@ -35,6 +38,11 @@ def check_access(source: Source, columns: Sequence[Column], role: str, row_secur
         raise PrivilegeMissing("USAGE", f'schema "{source.schema}"', role)
     if not columns:
         raise SourceError(f"{source.qualified_name} has no columns: there is nothing to write")
+    if unreadable := [column.name for column in columns if not column.name_is_text]:
+        names = ", ".join(f'"{name}"' for name in unreadable)
+        raise SourceError(
+            f"the name of column {names} of {source.qualified_name} is not valid UTF-8: rename it"
+        )
     _check_columns(source, columns, role)
     if relation.row_security_active and not row_security:
         raise SourceError(
@@ -59,11 +67,21 @@ def _check_columns(source: Source, columns: Sequence[Column], role: str) -> None
 def check_still_the_same(connection: psycopg.Connection[Any], source: Source) -> None:
     """Whether what was read by its name is the relation that was locked and described.
 
-    A lock on a relation does not keep its schema from getting another name. Raises `SourceError`.
+    A lock on a relation does not keep its schema from getting another name, nor the relation from
+    getting further partitions and children. Raises `SourceError`.
     """
     if not is_still_the_same(connection, source):
         raise SourceError(
             f"relation {source.qualified_name} was replaced by another while it was read: "
+            "run it again"
+        )
+    try:
+        joined = parts_joined(connection, source)
+    except psycopg.Error as error:
+        raise translated(error, source) from error
+    if joined:
+        raise SourceError(
+            f"{', '.join(joined)} became a part of {source.qualified_name} while it was read: "
             "run it again"
         )
 

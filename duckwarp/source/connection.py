@@ -61,13 +61,45 @@ def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
 
 def _parse(given: str) -> dict[str, Any]:
     try:
-        return dict(conninfo.conninfo_to_dict(given))
+        parameters = dict(conninfo.conninfo_to_dict(given))
     except (psycopg.ProgrammingError, UnicodeError):
         # libpq quotes the part that it could not read, which may be the password.
-        raise UsageError(
-            "the connection string cannot be read: it takes a URI (postgresql://user@host/db) or "
-            "key=value pairs (host=… dbname=…); percent-encode special characters in a URI"
-        ) from None
+        raise UsageError(_UNREADABLE) from None
+    uri = _URI.match(given)
+    if uri and (_is_ambiguous(given[uri.end() :]) or _is_misread(parameters)):
+        raise UsageError(_UNREADABLE)
+    return parameters
+
+
+_UNREADABLE = (
+    "the connection string cannot be read: it takes a URI (postgresql://user@host/db) or "
+    "key=value pairs (host=… dbname=…); percent-encode special characters in a URI"
+)
+_URI = re.compile(r"postgres(?:ql)?://")
+
+
+def _is_ambiguous(text: str) -> bool:
+    """Whether an `@` stands where libpq ends no user and password: it may belong to them.
+
+    `text` is a URI after its scheme. libpq ends the password at the first `@` or `/`, and what is
+    left of it would be a host, a port or a database, which its messages quote.
+    """
+    authority, slash, _ = text.partition("/")
+    _, at, host = authority.rpartition("@")
+    if "@" in authority.replace("@", "", 1):
+        return True
+    if not at and "?" in authority:
+        return "@" in text
+    after = host + slash + text[len(authority) + len(slash) :]
+    return "@" in after.partition("?")[0]
+
+
+def _is_misread(parameters: Mapping[str, Any]) -> bool:
+    """Whether the host or the port that libpq read can only be a part of something else."""
+    hosts = str(parameters.get("host", "")).split(",")
+    ports = str(parameters.get("port", "")).split(",")
+    strange = any("@" in host[1:] for host in hosts if not host.startswith("/"))
+    return strange or not all(re.fullmatch(r"\d*", port, re.ASCII) for port in ports)
 
 
 def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
@@ -87,11 +119,30 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
     try:
         # First of all, or a short timeout of the role's would end what comes next.
         connection.execute("SET statement_timeout = 0")
+        _put_pg_catalog_first(connection)
         apply_session_settings(connection)
     except psycopg.Error as error:
         connection.close()
         raise ConnectionFailed(_reason(error, conninfo_text)) from None
     return connection
+
+
+def _put_pg_catalog_first(connection: psycopg.Connection[Any]) -> None:
+    """See to it that `text` and `=` mean PostgreSQL's own; nothing to do for most search paths.
+
+    Where a path names pg_catalog, it is searched in that place, and first of all otherwise
+    (PostgreSQL manual, `search_path`).
+    """
+    path = _search_path(connection)
+    if "pg_catalog" in path:
+        query = "SELECT pg_catalog.set_config('search_path', %s, false)"
+        connection.execute(query, [f"pg_catalog, {path.removeprefix('pg_catalog, ')}"])
+
+
+def _search_path(connection: psycopg.Connection[Any]) -> str:
+    row = connection.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def known_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
@@ -136,6 +187,11 @@ def server_address(connection: psycopg.Connection[Any]) -> ServerAddress:
         parameters["hostaddr"] = info.hostaddr
     else:
         parameters.pop("hostaddr", None)
+    path = _search_path(connection)
+    if path.startswith("pg_catalog, "):
+        # An option of the connection's is its default as well: RESET and TO DEFAULT keep it.
+        option = path.replace("\\", r"\\").replace(" ", r"\ ")
+        parameters["options"] = f"{parameters.get('options', '')} -c search_path={option}".strip()
     return ServerAddress(parameters=parameters, password=info.password or None)
 
 
@@ -161,7 +217,29 @@ _NOT_PASSED = frozenset(
 def _reason(error: Exception, conninfo_text: str) -> str:
     """The error in one line, without the password even where it came back in the message."""
     text = " ".join(str(error).split())
-    password = conninfo.conninfo_to_dict(conninfo_text).get("password")
-    if password:
-        text = text.replace(str(password), "***")
-    return text.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+    password = str(conninfo.conninfo_to_dict(conninfo_text).get("password") or "")
+    text = without_password(text, password)
+    reason = text.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+    return with_advice(reason)
+
+
+# libpq repeats no password that it has read as one. A shorter one would be found by chance.
+_HIDDEN_LENGTH = 4
+# psycopg passes on no SQLSTATE (53300 here) of a connection that failed, nor does DuckDB.
+_EXHAUSTED = re.compile(
+    r"too many connections|too many clients already|remaining connection slots are reserved"
+)
+
+
+def without_password(text: str, password: str | None) -> str:
+    """The text with three asterisks wherever the password stands as a word of its own."""
+    if password is None or len(password) < _HIDDEN_LENGTH:
+        return text
+    return re.sub(rf"(?<!\w){re.escape(password)}(?!\w)", "***", text)
+
+
+def with_advice(reason: str) -> str:
+    """The server's reason for refusing a connection, with what a run needs if it has no more."""
+    if not _EXHAUSTED.search(reason):
+        return reason
+    return f"{reason} (duckwarp needs at least 2 connections: one holds the snapshot)"

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row, namedtuple_row
 
+from duckwarp.source.names import as_text, in_bytes, is_text, words
 from duckwarp.source.pgtypes import PgType, load_types, spoken_name
 from duckwarp.source.registry import Source
 
@@ -27,7 +28,8 @@ class Column:
 
     `position` is its place among the columns, from 1. `data_type` is the type as a person writes
     it; `pg_type` and `typmod` are what the catalog has. `original_name` is the name in the data
-    that was loaded, before the warehouse made it an identifier.
+    that was loaded, before the warehouse made it an identifier. `name_is_text` says that the name
+    is UTF-8, as one in a database in SQL_ASCII need not be.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Column:
     is_dimension: bool = False
     is_measure: bool = False
     keywords: tuple[str, ...] = ()
+    name_is_text: bool = True
 
 
 def describe(
@@ -57,23 +60,32 @@ def describe(
         rows: list[Any] = cursor.execute(_COLUMNS, [oids]).fetchall()
     types = load_types(connection, {row.type_oid for row in rows})
     knowledge = _knowledge(connection, [s.code for s in present if s.registered], registry_schema)
-    return {
-        source.code: tuple(
-            _column(row, position, types[row.type_oid], knowledge.get(source.code, []))
-            for position, row in enumerate((r for r in rows if r.relation == oid), start=1)
+    columns = {}
+    for source, oid in zip(present, oids, strict=True):
+        of_source = [row for row in rows if row.relation == oid]
+        extras = _matched([as_text(r.name) for r in of_source], knowledge.get(source.code, []))
+        columns[source.code] = tuple(
+            _column(row, position, types[row.type_oid], extra)
+            for position, (row, extra) in enumerate(zip(of_source, extras, strict=True), start=1)
         )
-        for source, oid in zip(present, oids, strict=True)
-    }
+    return columns
 
 
-# Nothing is asked of the columns that were dropped: their numbers stay as gaps.
-_COLUMNS = """
-    SELECT a.attrelid::int8 AS relation, a.attname AS name, a.atttypid::int8 AS type_oid,
-           a.atttypmod AS typmod, a.attnotnull AS not_null,
-           pg_catalog.format_type(a.atttypid, a.atttypmod) AS formatted,
-           pg_catalog.col_description(a.attrelid, a.attnum) AS comment,
+# Nothing is asked of the columns that were dropped: their numbers stay as gaps. A constraint may be
+# declared NOT VALID since PostgreSQL 18, and a view's column may be NULL whatever its domain says.
+_COLUMNS = f"""
+    SELECT a.attrelid::int8 AS relation, {in_bytes("a.attname")} AS name,
+           a.atttypid::int8 AS type_oid, a.atttypmod AS typmod,
+           a.attnotnull AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_constraint k
+               WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated
+                 AND a.attnum = ANY(k.conkey)) AS not_null,
+           c.relkind IN ('r', 'p') AS is_table,
+           {in_bytes("pg_catalog.format_type(a.atttypid, a.atttypmod)")} AS formatted,
+           {in_bytes("pg_catalog.col_description(a.attrelid, a.attnum)")} AS comment,
            pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS may_select
     FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     WHERE a.attrelid = ANY(%s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attrelid, a.attnum"""
 
@@ -82,38 +94,52 @@ def table_comments(
     connection: psycopg.Connection[Any], sources: Sequence[Source]
 ) -> dict[str, str]:
     """`COMMENT ON TABLE` of the sources that have one, keyed by the source's code."""
-    query = """
-        SELECT oid::int8, pg_catalog.obj_description(oid, 'pg_class')
+    query = f"""
+        SELECT oid::int8, {in_bytes("pg_catalog.obj_description(oid, 'pg_class')")}
         FROM unnest(%s::oid[]) AS oid"""
     oids = {source.code: source.relation.oid for source in sources if source.relation is not None}
     rows = connection.execute(query, [sorted(set(oids.values()))]).fetchall()
-    comments = {oid: comment for oid, comment in rows if comment}
+    comments = {oid: as_text(comment) for oid, comment in rows if comment}
     return {code: comments[oid] for code, oid in oids.items() if oid in comments}
 
 
-def _column(row: Any, position: int, pg_type: PgType, known: Sequence[dict[str, Any]]) -> Column:
-    extra = _matching(row.name, known)
+def _column(row: Any, position: int, pg_type: PgType, extra: dict[str, Any]) -> Column:
     return Column(
-        name=row.name,
+        name=as_text(row.name),
         position=position,
-        data_type=spoken_name(row.formatted),
+        data_type=spoken_name(pg_type, as_text(row.formatted)),
         pg_type=pg_type,
         typmod=row.typmod,
-        nullable=not (row.not_null or pg_type.forbids_null),
+        nullable=not (row.not_null or (row.is_table and pg_type.forbids_null)),
         may_select=row.may_select,
-        description=extra.get("description") or row.comment or None,
+        description=extra.get("description") or as_text(row.comment or b"") or None,
         original_name=extra.get("original_name") or None,
-        is_dimension=bool(extra.get("is_dimension")),
-        is_measure=bool(extra.get("is_measure")),
-        keywords=tuple(word for word in extra.get("query_keywords") or () if word),
+        is_dimension=_is_true(extra.get("is_dimension")),
+        is_measure=_is_true(extra.get("is_measure")),
+        keywords=words(extra.get("query_keywords")),
+        name_is_text=is_text(row.name),
     )
 
 
-def _matching(name: str, known: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What is known of the column: by its exact name first, by lower case otherwise."""
-    exact = [row for row in known if row["column_name"] == name]
-    alike = [row for row in known if row["column_name"].lower() == name.lower()]
-    return next(iter(exact + alike), {})
+def _matched(names: Sequence[str], known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is known of each column: by its exact name first, by lower case otherwise.
+
+    What is known of a column by its exact name is said of no other.
+    """
+    exact = {row["column_name"]: row for row in reversed(known)}
+    alike = {
+        row["column_name"].lower(): row
+        for row in reversed(known)
+        if row["column_name"] not in names
+    }
+    return [exact.get(name) or alike.get(name.lower(), {}) for name in names]
+
+
+def _is_true(value: object) -> bool:
+    """A mark, for which some installations keep a boolean and others a word or a number."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "t", "yes", "y", "on", "1")
+    return bool(value)
 
 
 def _knowledge(

@@ -34,6 +34,8 @@ class PgType:
     `element` is an array's element type, `base` a domain's type with its own `base_typmod`.
     `output_function` is quoted and schema-qualified, ready for SQL. `reaches` has the names of all
     built-in types inside it, itself included. `extension` is the extension that owns the type.
+    `has_json_cast` says that `to_json` follows a cast to json of a type inside it, which may leave
+    out what it likes.
     """
 
     oid: int
@@ -47,6 +49,7 @@ class PgType:
     not_null: bool = False
     extension: str | None = None
     reaches: frozenset[str] = frozenset()
+    has_json_cast: bool = False
 
     @property
     def builtin(self) -> bool:
@@ -89,6 +92,7 @@ def load_types(connection: psycopg.Connection[Any], oids: Iterable[int]) -> dict
     def build(oid: int) -> PgType:
         if oid not in types:
             row = rows[oid]
+            inside = _reach(oid, rows)
             types[oid] = PgType(
                 oid=oid,
                 name=row.name,
@@ -100,15 +104,16 @@ def load_types(connection: psycopg.Connection[Any], oids: Iterable[int]) -> dict
                 base_typmod=row.base_typmod,
                 not_null=row.not_null,
                 extension=row.extension,
-                reaches=_reach(oid, rows),
+                reaches=frozenset(each.name for each in inside if each.schema == "pg_catalog"),
+                has_json_cast=any(each.has_json_cast for each in inside),
             )
         return types[oid]
 
     return {oid: build(oid) for oid in rows}
 
 
-def _reach(oid: int, rows: dict[int, Any]) -> frozenset[str]:
-    """The names of the built-in types that a value of type `oid` may hold."""
+def _reach(oid: int, rows: dict[int, Any]) -> list[Any]:
+    """The rows of the types that a value of type `oid` may hold."""
     seen: set[int] = set()
     todo = [oid]
     while todo:
@@ -116,7 +121,7 @@ def _reach(oid: int, rows: dict[int, Any]) -> frozenset[str]:
         if current not in seen:
             seen.add(current)
             todo += rows[current].parts
-    return frozenset(rows[each].name for each in seen if rows[each].schema == "pg_catalog")
+    return [rows[each] for each in seen]
 
 
 # The closure over elements, base types, attributes and subtypes of the wanted types. An array is
@@ -151,6 +156,13 @@ _TYPES = f"""
            pg_catalog.quote_ident(fn.nspname) || '.' || pg_catalog.quote_ident(f.proname)
                AS output_function,
            x.extname AS extension,
+           -- to_json asks for casts of what is no built-in type, array, domain or composite.
+           -- That of hstore is exact.
+           t.oid >= 16384 AND t.typtype NOT IN ('c', 'd') AND e.typarray IS NULL
+               AND x.extname IS DISTINCT FROM 'hstore' AND EXISTS (
+                   SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = t.oid
+                   AND k.castmethod = 'f' AND k.casttarget = 'pg_catalog.json'::pg_catalog.regtype
+               ) AS has_json_cast,
            ARRAY(SELECT part.oid::int8 FROM ({_PARTS}) AS part (oid)) AS parts
     FROM wanted
     JOIN pg_catalog.pg_type t USING (oid)
@@ -176,11 +188,26 @@ _SPOKEN = (
 )
 
 
-def spoken_name(formatted: str) -> str:
-    """What `format_type` gave, as a person writes it: `varchar(255)`, `timestamptz`, `text[]`."""
-    for standard, short in _SPOKEN:
-        formatted = standard.sub(short, formatted)
-    return formatted.removeprefix("public.")
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
+_MODIFIER = re.compile(r"\(.*\)")
+
+
+def spoken_name(pg_type: PgType, formatted: str) -> str:
+    """What `format_type` gave, as a person writes it: `varchar(255)`, `timestamptz`, `text[]`.
+
+    Types that are not PostgreSQL's own carry their schema unless it is `public`, whatever the
+    search path is.
+    """
+    base = pg_type.element or pg_type
+    if base.builtin:
+        for standard, short in _SPOKEN:
+            formatted = standard.sub(short, formatted)
+        return formatted
+    parts = [base.name] if base.schema == "public" else [base.schema, base.name]
+    name = ".".join(p if _PLAIN_NAME.fullmatch(p) else f'"{p}"' for p in parts)
+    modifier = _MODIFIER.search(formatted.removeprefix(name))
+    suffix = "[]" if pg_type.element is not None else ""
+    return f"{name}{modifier[0] if modifier else ''}{suffix}"
 
 
 def numeric_precision(typmod: int) -> tuple[int, int]:

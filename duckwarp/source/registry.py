@@ -7,8 +7,6 @@ none. Owns the choice of sources; what their columns mean is `metadata.py`'s mat
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,13 +16,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from duckwarp.errors import NothingMatched, RegistryMissing, UsageError
+from duckwarp.errors import NothingMatched, RegistryMissing, RunError, UsageError
+from duckwarp.source.names import nearest, words
 from duckwarp.source.relations import Relation, find_relations
+from duckwarp.source.tables import distinct_codes, qualified_names, split_table, tables_of
 
 SOURCES_TABLE = "tbl_data_sources"
 DEFAULT_SCHEMA = "staging"
 OPTIONAL_COLUMNS = ("name", "schema_name", "description", "domain", "tags", "last_load_at")
-NEAREST_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +47,8 @@ class Source:
     @property
     def qualified_name(self) -> str:
         """`schema.table` as a person writes it, unquoted; for messages only."""
+        if not self.table:
+            return "(the registry names no table)"
         return f"{self.schema}.{self.table}"
 
 
@@ -111,20 +112,26 @@ def find_sources(
 ) -> tuple[Source, ...]:
     """The sources of `selection`, ordered by code, each with its relation where there is one.
 
-    Raises `NothingMatched` (with the nearest names) or `RegistryMissing`.
+    No two have the same code. Each table that was named has a relation. Raises
+    `NothingMatched` (with the nearest names), `UsageError` for tables that cannot be told apart,
+    `RegistryMissing`, or `RunError` for a registry that has a code twice.
     """
+    sources = find_sources_again(connection, selection, registry_schema)
+    _require_each_table(connection, selection, sources)
+    return sources
+
+
+def find_sources_again(
+    connection: psycopg.Connection[Any], selection: Selection, registry_schema: str
+) -> tuple[Source, ...]:
+    """As `find_sources`, for a run that has looked before: any relation may be gone since."""
     if selection.uses_registry:
         sources = _registered(connection, selection, registry_schema)
     else:
         sources = _unregistered(connection, selection)
     relations = find_relations(connection, [(s.schema, s.table) for s in sources])
-    found = [_with_relation(s, relations.get((s.schema, s.table))) for s in sources]
+    found = [_with_relation(s, s.relation or relations.get((s.schema, s.table))) for s in sources]
     return tuple(sorted(found, key=lambda source: source.code))
-
-
-def nearest(wanted: str, known: Iterable[str]) -> list[str]:
-    """Up to five of the known names that resemble the wanted one, the most alike first."""
-    return difflib.get_close_matches(wanted, sorted(set(known)), n=NEAREST_NAMES, cutoff=0.5)
 
 
 def _with_relation(source: Source, relation: Relation | None) -> Source:
@@ -149,7 +156,21 @@ def _registered(
     _require_each_named(selection, codes)
     if not taken:
         raise NothingMatched(str(selection), nearest(selection.publication or "", _names(codes)))
+    _require_unique_codes(taken)
     return taken
+
+
+def _require_unique_codes(sources: Sequence[Source]) -> None:
+    """A registry may be a view, without the key that the table has."""
+    by_code: dict[str, list[str]] = {}
+    for source in sources:
+        by_code.setdefault(source.code, []).append(source.qualified_name)
+    for code, names in by_code.items():
+        if len(names) > 1:
+            raise RunError(
+                f'the registry has the code "{code}" {len(names)} times, for {", ".join(names)}: '
+                "each source needs a code of its own"
+            )
 
 
 def _registry_columns(connection: psycopg.Connection[Any], registry_schema: str) -> set[str]:
@@ -183,15 +204,9 @@ def _registered_source(row: dict[str, Any]) -> Source:
         table=row["table_name"] or "",
         description=row.get("description") or None,
         domain=row.get("domain") or None,
-        tags=_words(row.get("tags")),
+        tags=words(row.get("tags")),
         last_load_at=_moment(row.get("last_load_at")),
     )
-
-
-def _words(value: list[str | None] | str | None) -> tuple[str, ...]:
-    """Tags, of which some installations keep an array and others a line of text."""
-    words = [value] if isinstance(value, str) else value or []
-    return tuple(word for word in words if word)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -218,52 +233,27 @@ def _names(codes: Iterable[str]) -> list[str]:
     return sorted(publications | set(codes))
 
 
+def _require_each_table(
+    connection: psycopg.Connection[Any], selection: Selection, sources: Sequence[Source]
+) -> None:
+    found = {(s.schema, s.table) for s in sources if s.relation is not None}
+    for schema, table in map(split_table, selection.tables):
+        if (schema, table) not in found:
+            wanted = f"{schema}.{table}"
+            raise NothingMatched(f'table "{wanted}"', nearest(wanted, qualified_names(connection)))
+
+
 def _unregistered(connection: psycopg.Connection[Any], selection: Selection) -> list[Source]:
-    pairs = [_split_table(table) for table in selection.tables]
+    """The relations that were named, and those of the schema, each under a code of its own."""
+    pairs: dict[tuple[str, str], Relation | None] = {}
+    pairs |= dict.fromkeys(split_table(table) for table in selection.tables)
     if selection.schema is not None:
-        pairs += _tables_of(connection, selection.schema)
-    clashing = {table for _, table in pairs if len({s for s, t in pairs if t == table}) > 1}
+        pairs |= tables_of(connection, selection.schema)
     return [
         Source(
-            code=f"{schema}.{table}" if table in clashing else table,
-            name=table,
-            schema=schema,
-            table=table,
-            registered=False,
+            code=code, name=table, schema=schema, table=table, relation=relation, registered=False
         )
-        for schema, table in dict.fromkeys(pairs)
+        for (code, (schema, table)), relation in zip(
+            distinct_codes(list(pairs)).items(), pairs.values(), strict=True
+        )
     ]
-
-
-def _split_table(text: str) -> tuple[str, str]:
-    """`schema.name`, either of them in double quotes where it holds a dot or a quote."""
-    match = _QUALIFIED_NAME.fullmatch(text)
-    if match is None:
-        raise UsageError(f'--table takes schema.name, not "{text}"')
-    schema, table = (_unquoted(part) for part in match.groups())
-    return schema, table
-
-
-_PART = r'("(?:[^"]|"")+"|[^".]+)'
-_QUALIFIED_NAME = re.compile(rf"{_PART}\.{_PART}", re.DOTALL)
-
-
-def _unquoted(part: str) -> str:
-    return part[1:-1].replace('""', '"') if part.startswith('"') else part
-
-
-def _tables_of(connection: psycopg.Connection[Any], schema: str) -> list[tuple[str, str]]:
-    query = """
-        SELECT n.nspname, c.relname
-        FROM pg_catalog.pg_namespace n
-        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
-            AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
-        WHERE n.nspname = %s"""
-    rows = connection.execute(query, [schema]).fetchall()
-    if not rows:
-        known = connection.execute("SELECT nspname FROM pg_catalog.pg_namespace").fetchall()
-        raise NothingMatched(f'schema "{schema}"', nearest(schema, (row[0] for row in known)))
-    tables = [(namespace, table) for namespace, table in rows if table is not None]
-    if not tables:
-        raise NothingMatched(f'schema "{schema}" (it has no tables or views)')
-    return tables

@@ -47,18 +47,20 @@ class Relation:
     has counted yet; `size_bytes` is what it takes on the server's disk, without indexes, and
     `largest_heap_bytes` the size of its largest part without TOAST, both with all partitions and
     children. `has_foreign_part` says that a part of it lives on another server.
-    `row_security_active` says that policies would hide rows from this role.
+    `row_security_active` says that policies would hide rows from this role, and `name_is_text` that
+    its name can be written in UTF-8, which a database in SQL_ASCII does not promise.
     """
 
     oid: int
     raw_kind: str
-    kind: RelationKind | None
+    kind: RelationKind | None = None
     estimated_rows: int | None = None
     size_bytes: int = 0
     largest_heap_bytes: int = 0
     has_foreign_part: bool = False
     may_use_schema: bool = True
     row_security_active: bool = False
+    name_is_text: bool = True
 
 
 def find_relations(
@@ -87,6 +89,20 @@ def find_relations(
         for row in rows
     }
 
+
+# What `%s` is, and what it reads where it is a view: to be put after WITH RECURSIVE.
+REACHED = """reached AS (
+        SELECT %s::oid AS oid
+        UNION
+        SELECT dependency.refobjid
+        FROM reached
+        JOIN pg_catalog.pg_class view ON view.oid = reached.oid AND view.relkind = 'v'
+        JOIN pg_catalog.pg_rewrite rule ON rule.ev_class = view.oid
+        JOIN pg_catalog.pg_depend dependency
+            ON dependency.objid = rule.oid
+            AND dependency.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+            AND dependency.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    )"""
 
 # A composite type has a row in pg_class too, but is no relation that anybody would name. To ask for
 # a size is to wait for the lock of whoever rewrites the relation: its size is an estimate then.

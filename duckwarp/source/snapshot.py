@@ -30,13 +30,14 @@ from duckwarp.source.connection import (
     server_address,
 )
 from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import Selection, Source, find_sources
-from duckwarp.source.relations import RelationKind
+from duckwarp.source.registry import Selection, Source, find_sources, find_sources_again
+from duckwarp.source.relations import REACHED, RelationKind
 
 # LOCK TABLE takes these kinds; the others are locked by a SELECT, which needs the snapshot first.
 _LOCKABLE = frozenset({RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.VIEW})
 # Of a view, LOCK TABLE leaves out the materialized views and the foreign tables that it reads.
 _LOCKED_AHEAD = _LOCKABLE - {RelationKind.VIEW}
+_MOMENT_SECONDS = 0.1
 # Errors that those who look at the source tell in better words: no privilege, gone since.
 _TOLD_LATER = (
     pg_errors.InsufficientPrivilege,
@@ -100,13 +101,14 @@ def open_snapshot(
     conninfo = resolve_conninfo(settings.dsn, environ)
     name = f"{APPLICATION_NAME} {secrets.token_hex(4)}"
     with _errors_translated(), contextlib.closing(connect(conninfo, name)) as connection:
-        session_settings = known_settings(connection) | _chosen(settings)
-        apply_settings(connection, _chosen(settings))
+        chosen = _chosen(settings)
+        session_settings = known_settings(connection) | chosen
+        apply_settings(connection, chosen)
         glance = find_sources(connection, selection, settings.registry_schema)
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
         _lock_ahead(locks, glance)
-        sources = find_sources(connection, selection, settings.registry_schema)
+        sources = find_sources_again(connection, selection, settings.registry_schema)
         _lock_late(locks, [source for source in sources if not _was_locked(source, glance)])
         yield Snapshot(
             connection=connection,
@@ -123,9 +125,13 @@ def open_snapshot(
 
 def _chosen(settings: Settings) -> dict[str, str]:
     """The session settings that are the user's choice."""
-    milliseconds = max(1, round(settings.lock_timeout_seconds * 1000))
     row_security = {"row_security": "on"} if settings.enable_row_security else {}
-    return {"lock_timeout": f"{milliseconds}ms"} | row_security
+    return {"lock_timeout": _milliseconds(settings.lock_timeout_seconds)} | row_security
+
+
+def _milliseconds(seconds: float) -> str:
+    # Zero would be for ever.
+    return f"{max(1, round(seconds * 1000))}ms"
 
 
 def _was_locked(source: Source, glance: Sequence[Source]) -> bool:
@@ -151,13 +157,24 @@ class _Locks:
             self.taken.append(statement.as_string(self.connection))
         return error
 
+    @contextlib.contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Wait for a moment only: what cannot be had is tried for again with the time it has."""
+        seconds = min(self.timeout_seconds, _MOMENT_SECONDS)
+        self.connection.execute(_lock_timeout(seconds))
+        yield
+        self.connection.execute(_lock_timeout(self.timeout_seconds))
+
 
 def _lock_ahead(locks: _Locks, sources: Sequence[Source]) -> None:
-    """Lock what LOCK TABLE takes, all at once if possible, else one by one."""
+    """Lock what LOCK TABLE takes, all at once if that is soon done, else one by one."""
     wanted = [s for s in sources if s.relation is not None and s.relation.kind in _LOCKABLE]
     names = [sql.Identifier(source.schema, source.table) for source in wanted]
-    if not names or locks.take(_lock_statement(names)) is None:
+    if not names:
         return
+    with locks.impatient():
+        if locks.take(_lock_statement(names)) is None:
+            return
     for source, name in zip(wanted, names, strict=True):
         error = locks.take(_lock_statement([name]))
         if error is not None and not isinstance(error, _TOLD_LATER):
@@ -167,6 +184,8 @@ def _lock_ahead(locks: _Locks, sources: Sequence[Source]) -> None:
 def _lock_late(locks: _Locks, sources: Sequence[Source]) -> None:
     """Lock what a SELECT has to lock, and refuse what has changed since the snapshot."""
     for source in sources:
+        if source.relation is not None and not source.relation.name_is_text:
+            continue
         select = sql.SQL("SELECT FROM {} LIMIT 0").format(
             sql.Identifier(source.schema, source.table)
         )
@@ -179,6 +198,10 @@ def _lock_late(locks: _Locks, sources: Sequence[Source]) -> None:
             locks.refused[source.code] = SourceError(
                 f"relation {source.qualified_name} {change} while the run began: run it again"
             )
+
+
+def _lock_timeout(seconds: float) -> sql.Composed:
+    return sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_milliseconds(seconds)))
 
 
 def _not_locked(source: Source, error: psycopg.Error, timeout_seconds: float) -> SourceError:
@@ -219,19 +242,8 @@ def _change(connection: psycopg.Connection[Any], source: Source) -> str | None:
 
 
 # The catalog is read in the snapshot, pg_relation_filenode() looks at the present.
-_REWRITTEN = """
-    WITH RECURSIVE reached AS (
-        SELECT %s::oid AS oid
-        UNION
-        SELECT dependency.refobjid
-        FROM reached
-        JOIN pg_catalog.pg_class view ON view.oid = reached.oid AND view.relkind = 'v'
-        JOIN pg_catalog.pg_rewrite rule ON rule.ev_class = view.oid
-        JOIN pg_catalog.pg_depend dependency
-            ON dependency.objid = rule.oid
-            AND dependency.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-            AND dependency.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    )
+_REWRITTEN = f"""
+    WITH RECURSIVE {REACHED}
     SELECT bool_or(relfilenode <> pg_catalog.pg_relation_filenode(oid))
     FROM reached JOIN pg_catalog.pg_class USING (oid)
     WHERE relfilenode <> 0"""

@@ -32,7 +32,8 @@ from duckwarp.terminal.usage import ExitCode
 _ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 
 _HINTS: dict[type[DuckwarpError], str] = {
-    ConnectionFailed: "name the server with --dsn, DUCKWARP_DSN or libpq's PG* variables",
+    ConnectionFailed: "the server, role and database come from --dsn, DUCKWARP_DSN, DATABASE_URL, "
+    "libpq's PG* variables and files, or POSTGRES_*",
     NothingMatched: "`duckwarp sources` lists what the registry has",
 }
 
@@ -93,7 +94,10 @@ def without_passwords(text: str) -> str:
 
 
 def _known(error: DuckwarpError, manner: Manner) -> ExitCode:
-    return _tell(str(error), exit_code_of(error), manner, hint=_HINTS.get(type(error)))
+    hint = _HINTS.get(type(error))
+    if isinstance(error, NothingMatched) and error.wanted.startswith(("schema", "table")):
+        hint = None  # neither is a matter of the registry
+    return _tell(str(error), exit_code_of(error), manner, hint=hint)
 
 
 def _refused(error: Any, manner: Manner) -> ExitCode:
@@ -104,7 +108,9 @@ def _refused(error: Any, manner: Manner) -> ExitCode:
 
 def _interrupted(interruption: KeyboardInterrupt, manner: Manner) -> ExitCode:
     if isinstance(interruption, Terminated):
-        return _tell("ended by SIGTERM", ExitCode.TERMINATED, manner)
+        hung_up = interruption.signal_name == "SIGHUP"
+        code = ExitCode.HUNG_UP if hung_up else ExitCode.TERMINATED
+        return _tell(str(interruption), code, manner)
     return _tell("interrupted", ExitCode.INTERRUPTED, manner)
 
 

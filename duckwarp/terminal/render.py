@@ -7,6 +7,8 @@ is `report.py`'s, the layout of tables `listing.py`'s, what programs read `docum
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -137,6 +139,7 @@ def _columns_listing(columns: Sequence[Column], forms: Sequence[Form]) -> Listin
             Heading(title="role"),
             Heading(title="description", aside=True),
             Heading(title="source column", aside=True),
+            Heading(title="keywords", aside=True),
             Heading(title="written as", aside=True),
             Heading(title="note", aside=True),
         ),
@@ -156,6 +159,7 @@ def _column_row(column: Column, form: Form) -> Row:
             role(column),
             column.description or "",
             f"source column: {original}" if renamed else "",
+            f"keywords: {', '.join(column.keywords)}" if column.keywords else "",
             "" if form.obvious else f"written as {form.shown_type}",
             "; ".join(form.notes),
         )
@@ -173,13 +177,14 @@ def demo_page(
 ) -> Iterator[Line]:
     """Three things to try with the files in `folder`, and how to reach and stop a kept server."""
     file = str(folder / f"{code}.parquet")
-    describe = f"duckwarp describe {code} --dsn "
+    python = _command("python")
+    describe = f"{_command('duckwarp')} describe {code} --dsn "
     describe += f"'{kept.dsn}'" if kept else "DSN   (`duckwarp demo --keep` prints one)"
     query = f"import duckdb; duckdb.sql('''FROM '{file}' LIMIT 5''').show()"
     load = f"import pandas; print(pandas.read_parquet('{file}').describe())"
     tries = (
-        ("Query it with DuckDB", python_call(query)),
-        ("Load it with pandas", python_call(load)),
+        ("Query it with DuckDB", python_call(query, python)),
+        ("Load it with pandas", python_call(load, python)),
         ("Read its dictionary", describe),
     )
     yield Line()
@@ -195,7 +200,17 @@ def demo_page(
         yield Line(f"  stop it   {kept.stop_hint}")
 
 
-def python_call(program: str) -> str:
+def python_call(program: str, python: str = "python") -> str:
     """A shell command that runs a line of Python; in double quotes where the shell leaves it be."""
     plain = frozenset('"$`\\!').isdisjoint(program)
-    return f'python -c "{program}"' if plain else f"python -c {shlex.quote(program)}"
+    return f'{python} -c "{program}"' if plain else f"{python} -c {shlex.quote(program)}"
+
+
+def _command(name: str) -> str:
+    """How to call a program of this environment: by its name, or by its path if it is not found."""
+    path = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not path.exists() or (found is not None and Path(found).samefile(path)):
+        return name
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -16,7 +16,7 @@ def report_page(report: RunReport, width: int | None) -> Iterator[Line]:
     yield from _report_listing(report).lines(width)
     losses = [f"{o.code}.{loss}" for o in report.outcomes for loss in o.losses]
     notes = [f"{o.code}: {note}" for o in report.outcomes for note in o.notes]
-    yield from _section("Values that could not be kept", losses, width, style="yellow")
+    yield from _section("Values not kept, or kept in another form", losses, width, style="yellow")
     yield from _section("Notes", notes, width)
     yield Line()
     yield from indented(_outcome_sentence(report), width, depth=0)

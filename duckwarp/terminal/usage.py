@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     SOURCE_FAILED = 1
     USAGE = 2
     NOT_STARTED = 3
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -32,6 +33,7 @@ Exit codes:
   1    a source failed; the others were exported
   2    the command is wrong, or nothing matches
   3    the run could not start (connection, registry, extension, output folder)
+  129  the terminal was closed
   130  interrupted by Ctrl-C
   143  ended by SIGTERM
 """
@@ -178,10 +180,25 @@ RegistrySchema = Annotated[
         show_default=True,
     ),
 ]
+
+
+def _folder(given: str | Path) -> Path:
+    """A folder that was named: an empty name, as of an unset variable, is not this one."""
+    if not str(given):
+        raise typer.BadParameter("it is empty")
+    return Path(given)
+
+
 Output = Annotated[
     Path,
     _option(
-        _WHERE, "--output", "-o", metavar="FOLDER", help="Where the files go.", show_default=True
+        _WHERE,
+        "--output",
+        "-o",
+        metavar="FOLDER",
+        help="Where the files go.",
+        show_default=True,
+        parser=_folder,
     ),
 ]
 CompressionChoice = Annotated[

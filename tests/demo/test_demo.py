@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+import psycopg
 import pytest
 from psycopg import sql
 
-from duckwarp.demo.publication import PREFIX, create_publication
+from duckwarp.demo import demo_database
+from duckwarp.demo.publication import create_publication
 from tests.conftest import DatabaseMaker
 from tests.support import Database
 
@@ -61,7 +65,7 @@ def test_the_publication_has_eight_sources_and_one_of_them_no_relation(demo: Dat
     rows = demo.execute(
         "SELECT code, to_regclass(concat_ws('.', coalesce(schema_name, 'staging'), table_name)) "
         "FROM datawarp.tbl_data_sources WHERE starts_with(code, %s || '_')",
-        [PREFIX],
+        ["adhd"],
     )
     assert len(rows) == 8
     missing = [code for code, relation in rows if relation is None]
@@ -149,3 +153,17 @@ def fingerprints(demo: Database) -> dict[str, str]:
             [(found[table],)] = connection.execute(query.encode()).fetchall()
     assert len(found) == 11
     return found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PGPORT", "1"), ("PGSERVICE", "none"), ("PGOPTIONS", "-c statement_timeout=1")],
+)
+def test_variables_about_other_servers_do_not_reach_the_demo(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with demo_database() as database, psycopg.connect(database.dsn) as connection:
+        row = connection.execute("SELECT count(*) FROM datawarp.tbl_data_sources").fetchone()
+    assert row == (10,)
+    assert os.environ[name] == value

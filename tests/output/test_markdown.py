@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from duckwarp.output.markdown import ColumnEntry, dictionary
-from duckwarp.results import ColumnStatistics
+from duckwarp.results import ColumnStatistics, ParquetFacts
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import PgType
 from duckwarp.source.registry import Source
@@ -55,6 +55,7 @@ def page(
     registered: bool = True,
     rows: int = 1_304,
     size_bytes: int = 80_123,
+    notes: tuple[str, ...] = (),
 ) -> str:
     source = Source(
         code=code,
@@ -67,10 +68,10 @@ def page(
     return dictionary(
         source,
         columns or (entry(),),
-        rows=rows,
-        size_bytes=size_bytes,
+        facts=ParquetFacts(rows=rows, size_bytes=size_bytes, columns=()),
         generated=datetime(2026, 1, 17, 9, 30, tzinfo=UTC),
         version="0.1.0",
+        notes=notes,
     )
 
 
@@ -589,3 +590,9 @@ def _spelled(line: str) -> str:
 def test_the_check_of_structure_can_fail(broken: str) -> None:
     with pytest.raises(AssertionError):
         structure(broken)
+
+
+def test_what_a_reader_should_know_of_the_whole_file_stands_above_the_columns() -> None:
+    text = page(notes=('row-level security: only the rows that role "a_b" may see',))
+    assert text.index("row-level security") < text.index("## Columns")
+    assert '*Note:* row-level security: only the rows that role "a_b" may see' in text

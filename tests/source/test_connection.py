@@ -109,6 +109,19 @@ class TestPrecedence:
                 {"password": AWKWARD},
                 id="an awkward password in a URI",
             ),
+            pytest.param(
+                "postgresql://u:p?#:[w@h:5/d",
+                {},
+                {"password": "p?#:[w", "host": "h", "port": "5"},
+                id="a password that libpq takes whole",
+            ),
+            pytest.param(
+                "postgresql://h:1,h2:2/d?user=u&password=p@w",
+                {},
+                {"host": "h,h2", "port": "1,2", "user": "u", "password": "p@w"},
+                id="an at sign in a URI's parameter",
+            ),
+            pytest.param("postgresql://%40abstract/d", {}, {"host": "@abstract"}, id="an @ socket"),
             pytest.param("host=a", {}, {"connect_timeout": "10"}, id="a timeout of its own"),
             pytest.param(
                 "host=a connect_timeout=3", {}, {"connect_timeout": "3"}, id="or the one given"
@@ -373,6 +386,15 @@ class TestNoSecretIsTold:
             pytest.param(f"postgresql://u:{CANARY}@localhost:port/d", id="a port in letters"),
             pytest.param(f"postgresql://u:{CANARY}%zz@localhost/d", id="bad percent-encoding"),
             pytest.param(f"postgresql://u:{CANARY}@[::1/d", id="an open bracket"),
+            pytest.param(f"postgresql://u:a@{CANARY}@127.0.0.1/d", id="an at sign"),
+            pytest.param(f"postgresql://u@x:{CANARY}@127.0.0.1/d", id="an at sign in the user"),
+            pytest.param(f"postgresql://u:{CANARY}/b@127.0.0.1/d", id="a slash"),
+            pytest.param(f"postgresql://u:1/{CANARY}@127.0.0.1/d", id="a slash after digits"),
+            pytest.param(f"postgresql://u:a@{CANARY}/b@127.0.0.1/d", id="an at sign and a slash"),
+            pytest.param(f"postgresql://u:a/{CANARY}?b@127.0.0.1/d", id="a slash, a question mark"),
+            pytest.param(f"postgres://u:1?sslmode={CANARY}/b@h/d", id="like a parameter"),
+            pytest.param(f"postgresql://u:{CANARY}", id="no host"),
+            pytest.param(f"postgresql://u:p@{CANARY}%40h/d", id="an encoded at sign in a host"),
             pytest.param(f"mysql://u:{CANARY}@localhost/d", id="another scheme"),
             pytest.param(f"host=localhost pasword={CANARY}", id="an unknown parameter"),
             pytest.param(f"postgresql://localhost/d?pw={CANARY}", id="one in a URI"),
@@ -392,6 +414,34 @@ class TestNoSecretIsTold:
         [result] = export_publication_to_parquet("adhd", tmp_path, recorder, dsn=dsn)
         assert CANARY not in (result.error or CANARY)
 
+    @pytest.mark.parametrize(
+        "dsn",
+        [
+            "postgresql://u:S3cret@Leak@127.0.0.1/db",
+            "postgres://u:pa/ss@h/db",
+            "postgres://u:12/ss@h/db",
+            "postgres://u:p@ss/w@h/db",
+            "postgres://u@d:pw@h/d",
+            "postgres://u:secret",
+        ],
+    )
+    def test_a_uri_in_which_a_password_may_be_misread_is_refused(self, dsn: str) -> None:
+        with pytest.raises(UsageError, match="percent-encode special characters"):
+            resolve_conninfo(dsn, {})
+
+    @pytest.mark.parametrize(
+        ("password", "want"),
+        [
+            pytest.param("a", "failed: Connection refused", id="a letter"),
+            pytest.param("onnect", "failed: Connection refused", id="a part of a word"),
+            pytest.param("refused", "failed: Connection ***", id="a word"),
+        ],
+    )
+    def test_a_password_is_hidden_where_it_stands_as_such(self, password: str, want: str) -> None:
+        with pytest.raises(ConnectionFailed) as caught:
+            connect(f"host=127.0.0.1 port=1 password={password}", "duckwarp")
+        assert want in str(caught.value)
+
     def test_the_helper_notices_a_secret(self) -> None:
         with pytest.raises(AssertionError):
             assert_no_secret(ConnectionFailed(f"password {CANARY}"))
@@ -407,8 +457,52 @@ class TestNoSecretIsTold:
         self, database: Database, make_role: RoleMaker, tmp_path: Path
     ) -> None:
         role = make_role("CONNECTION LIMIT 0")
-        with pytest.raises(ConnectionFailed, match="too many connections"):
+        with pytest.raises(ConnectionFailed, match=r"too many.*needs at least 2 connections"):
             export(database.dsn_as(role), ALL_TABLES, tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [1e12, 2_147_484.0, -1.0, float("nan"), float("inf")])
+def test_a_lock_timeout_that_the_server_cannot_take_is_refused(seconds: float) -> None:
+    with pytest.raises(UsageError, match="--lock-timeout takes 0 to 2147483 seconds"):
+        Settings(lock_timeout_seconds=seconds)
+
+
+def test_the_longest_lock_timeout_is_the_server_s(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t AS SELECT 1 AS n")
+    [result] = export(database, ALL_TABLES, tmp_path, lock_timeout_seconds=2_147_483).results
+    assert result.error is None
+
+
+@pytest.mark.parametrize("path", ["s4, pg_catalog", 'public, "s 4", pg_catalog, "$user"'])
+def test_a_search_path_does_not_change_what_the_queries_mean(
+    database: Database, make_role: RoleMaker, tmp_path: Path, path: str
+) -> None:
+    """Types and tables called like PostgreSQL's own, in a schema before its own.
+
+    A source with a regclass is read without a search path, and the next one with it.
+    """
+    schema = '"s 4"' if "s 4" in path else "s4"
+    role = make_role("SUPERUSER")
+    database.execute(
+        f"CREATE SCHEMA {schema}; CREATE DOMAIN {schema}.text AS varchar(3); "
+        f"CREATE DOMAIN {schema}.int8 AS smallint CHECK (value < 5); "
+        f"CREATE VIEW {schema}.pg_class AS SELECT 1 AS n; CREATE TYPE {schema}.oid AS ENUM ('x'); "
+        "CREATE TABLE t AS SELECT 1234567::bigint AS n, 'a long text'::text AS s, "
+        "DATE '2026-01-02' AS d, ARRAY['abcdef']::text[] AS a, 'pg_class'::regclass AS r"
+    )
+    database.execute(
+        f"CREATE FUNCTION {schema}.f() RETURNS integer LANGUAGE sql AS 'SELECT 7'; "
+        "CREATE FUNCTION public.g() RETURNS integer LANGUAGE plpgsql AS 'BEGIN RETURN f(); END'; "
+        "CREATE VIEW v AS SELECT public.g() AS n, 'long'::text AS s; "
+        f"ALTER ROLE {role.name} SET search_path = {path}"
+    )
+    tables = Selection(tables=("public.t", "public.v"))
+    report = export(database.dsn_as(role), tables, tmp_path)
+    assert [result.error for result in report.results] == [None, None]
+    assert column_values(tmp_path / "t.parquet", "s") == ["a long text"]
+    assert column_values(tmp_path / "t.parquet", "n") == [1234567]
+    assert column_values(tmp_path / "v.parquet", "n") == [7]
+    assert column_values(tmp_path / "v.parquet", "s") == ["long"]
 
 
 def test_a_session_cannot_write(database: Database) -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from psycopg import sql
 
-from duckwarp.errors import NothingMatched, RegistryMissing, UsageError
+from duckwarp.errors import NothingMatched, RegistryMissing, RunError, UsageError
 from duckwarp.source.connection import connect
 from duckwarp.source.registry import Selection, Source, find_sources
 from duckwarp.source.relations import RelationKind
@@ -118,6 +119,11 @@ class TestSelection:
     def test_a_table_is_named_with_its_schema(
         self, database: Database, table: str, want: tuple[str, str]
     ) -> None:
+        database.execute(
+            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE {} (n int)").format(
+                sql.Identifier(want[0]), sql.Identifier(*want)
+            )
+        )
         [source] = sources_of(database.dsn, Selection(tables=(table,)))
         assert (source.schema, source.table) == want
         assert not source.registered
@@ -131,8 +137,92 @@ class TestSelection:
         with pytest.raises(NothingMatched, match="it has no tables or views"):
             sources_of(database.dsn, Selection(schema="public"))
 
+    @pytest.mark.parametrize(
+        ("selection", "want"),
+        [
+            pytest.param(
+                Selection(tables=("staging.adhd_opne",)),
+                'nothing matches table "staging.adhd_opne"; nearest: staging.ADHD_open',
+                id="a table",
+            ),
+            pytest.param(
+                Selection(tables=("staging.ADHD_open", "STAGING.adhd_OPEN")),
+                'nothing matches table "STAGING.adhd_OPEN"; nearest: staging.ADHD_open',
+                id="a table beside one that is there",
+            ),
+            pytest.param(
+                Selection(schema="STAGING"),
+                'nothing matches schema "STAGING"; nearest: staging',
+                id="a schema",
+            ),
+            pytest.param(
+                Selection(publication="ADHD"),
+                'nothing matches publication "ADHD"; nearest: adhd, adhd_open',
+                id="a publication",
+            ),
+            pytest.param(
+                Selection(codes=("ADHD_OPEN",)),
+                'nothing matches source "ADHD_OPEN"; nearest: adhd_open',
+                id="a code",
+            ),
+        ],
+    )
+    def test_what_is_named_in_vain_is_answered_with_the_nearest_in_any_case(
+        self, registry: Database, selection: Selection, want: str
+    ) -> None:
+        register(registry, "adhd_open")
+        registry.execute('CREATE TABLE staging."ADHD_open" (n int)')
+        with pytest.raises(NothingMatched) as caught:
+            sources_of(registry.dsn, selection)
+        assert str(caught.value) == want
+
+    def test_each_table_has_a_code_of_its_own(self, database: Database) -> None:
+        database.execute(
+            "CREATE SCHEMA da; CREATE SCHEMA db; CREATE SCHEMA dc; CREATE TABLE da.t (n int); "
+            'CREATE TABLE db.t (n int); CREATE TABLE dc."da.t" (n int); CREATE TABLE dc.u (n int)'
+        )
+        tables = ("da.t", "db.t", 'dc."da.t"', "dc.u", "dc.u")
+        got = {s.code: (s.schema, s.table) for s in sources_of(database.dsn, named(*tables))}
+        assert got == {
+            "da.t": ("da", "t"),
+            "db.t": ("db", "t"),
+            "dc.da.t": ("dc", "da.t"),
+            "u": ("dc", "u"),
+        }
+
+    def test_tables_that_no_code_tells_apart_are_refused(self, database: Database) -> None:
+        database.execute(
+            'CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE SCHEMA x; CREATE TABLE a."b.c" (n int); '
+            'CREATE TABLE "a.b".c (n int); CREATE TABLE x.c (n int); CREATE TABLE x."b.c" (n int)'
+        )
+        with pytest.raises(UsageError, match=r'"a"\."b\.c" and "a\.b"\."c" would get the same'):
+            sources_of(database.dsn, named('a."b.c"', '"a.b".c', "x.c", 'x."b.c"'))
+
+
+def named(*tables: str) -> Selection:
+    return Selection(tables=tables)
+
 
 class TestRegistered:
+    def test_a_code_that_the_registry_has_twice_stops_the_run(self, database: Database) -> None:
+        database.execute(
+            "CREATE SCHEMA datawarp; CREATE VIEW datawarp.tbl_data_sources AS "
+            "SELECT * FROM (VALUES ('a', 't'), ('b', 'u'), ('a', 'v')) AS s (code, table_name)"
+        )
+        with pytest.raises(RunError) as caught:
+            sources_of(database.dsn, ALL)
+        assert 'the registry has the code "a" 2 times, for staging.t, staging.v' in str(
+            caught.value
+        )
+        assert [s.code for s in sources_of(database.dsn, Selection(codes=("b",)))] == ["b"]
+
+    @pytest.mark.parametrize("table", [None, ""])
+    def test_a_row_without_a_table_is_told_so(self, registry: Database, table: str | None) -> None:
+        register(registry, "a", table_name=table)
+        [source] = sources_of(registry.dsn, ALL)
+        assert source.relation is None
+        assert source.qualified_name == "(the registry names no table)"
+
     def test_what_the_registry_says_is_kept(self, registry: Database) -> None:
         register(
             registry,
@@ -260,8 +350,11 @@ class TestRelations:
     )
     def test_what_is_not_there_has_no_relation(self, registry: Database, statement: str) -> None:
         registry.execute(statement)
-        [source] = sources_of(registry.dsn, Selection(tables=("public.r",)))
+        register(registry, "r", schema_name="public")
+        [source] = sources_of(registry.dsn, ALL)
         assert source.relation is None
+        with pytest.raises(NothingMatched, match=r'nothing matches table "public\.r"'):
+            sources_of(registry.dsn, Selection(tables=("public.r",)))
 
     def test_existence_is_seen_without_any_privilege(
         self, registry: Database, make_role: RoleMaker

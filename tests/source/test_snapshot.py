@@ -20,10 +20,10 @@ from duckwarp.engine import plan
 from duckwarp.errors import RunError
 from duckwarp.events import EventType
 from duckwarp.results import SourceState
-from duckwarp.source import snapshot
+from duckwarp.source import registry, snapshot
 from duckwarp.source.connection import APPLICATION_NAME
 from duckwarp.source.registry import Selection, Source
-from tests.conftest import RoleMaker
+from tests.conftest import DatabaseMaker, RoleMaker
 from tests.runs import Recorder, by_code, column_values, export, published_files, when
 from tests.support import Database, dsn_with
 
@@ -352,6 +352,24 @@ class TestLocks:
         assert results["c"].success
         assert published_files(tmp_path) == {"a.parquet", "a.md", "c.parquet", "c.md"}
 
+    def test_a_lock_that_is_not_had_is_waited_for_once(
+        self, two_tables: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The try for all locks at once waits for a moment only, and not for the whole time."""
+        timeouts: list[tuple[str, bool]] = []
+        original = snapshot._try
+
+        def noting(connection: psycopg.Connection[Any], statement: Any) -> psycopg.Error | None:
+            [timeout] = connection.execute("SHOW lock_timeout").fetchone() or ()
+            timeouts.append((timeout, (error := original(connection, statement)) is None))
+            return error
+
+        monkeypatch.setattr(snapshot, "_try", noting)
+        with two_tables.connect(autocommit=False) as other:
+            other.execute("LOCK TABLE b")
+            export(two_tables, named("a", "b"), tmp_path, lock_timeout_seconds=0.2)
+        assert timeouts == [("100ms", False), ("200ms", True), ("200ms", False)]
+
     def test_a_change_that_queues_before_a_source_is_read_waits_until_the_run_is_over(
         self, two_tables: Database, tmp_path: Path
     ) -> None:
@@ -391,15 +409,18 @@ def acting_after(
     The first look is before the locks, the second one in the snapshot. Returns what was found.
     """
     found: list[tuple[Source, ...]] = []
-    original = snapshot.find_sources
 
-    def find(*arguments: Any) -> tuple[Source, ...]:
-        found.append(original(*arguments))
-        if len(found) == call:
-            action()
-        return found[-1]
+    def acting(original: Callable[..., tuple[Source, ...]]) -> Callable[..., tuple[Source, ...]]:
+        def find(*arguments: Any) -> tuple[Source, ...]:
+            found.append(original(*arguments))
+            if len(found) == call:
+                action()
+            return found[-1]
 
-    monkeypatch.setattr(snapshot, "find_sources", find)
+        return find
+
+    monkeypatch.setattr(snapshot, "find_sources", acting(registry.find_sources))
+    monkeypatch.setattr(snapshot, "find_sources_again", acting(registry.find_sources_again))
     return found
 
 
@@ -521,6 +542,70 @@ class TestChangesWhileTheRunBegins:
         [result] = export(database, Selection(schema="live"), tmp_path, recorder).results
         assert "was replaced by another" in (result.error or "")
         assert published_files(tmp_path) == set()
+
+    @pytest.mark.parametrize(
+        ("tables", "statement", "want"),
+        [
+            pytest.param(
+                "CREATE TABLE t (n int) PARTITION BY LIST (n); "
+                "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE TABLE x (n int)",
+                "ALTER TABLE t ATTACH PARTITION x FOR VALUES IN (2)",
+                "x became a part of public.t",
+                id="a partition",
+            ),
+            pytest.param(
+                "CREATE TABLE t (n int); CREATE TABLE t1 () INHERITS (t); CREATE TABLE x (n int)",
+                "ALTER TABLE x INHERIT t1",
+                "public.x became a part of public.t",
+                id="a child of a child",
+            ),
+            pytest.param(
+                "CREATE TABLE t (n int); CREATE TABLE x (n int)",
+                "ALTER TABLE x INHERIT t",
+                "public.x became a part of public.t",
+                id="the first child",
+            ),
+            pytest.param(
+                "CREATE TABLE u (n int) PARTITION BY LIST (n); CREATE TABLE x (n int); "
+                "CREATE TABLE y (n int); CREATE VIEW w AS SELECT n FROM u UNION SELECT n FROM y; "
+                "CREATE VIEW t AS SELECT n FROM w",
+                "ALTER TABLE u ATTACH PARTITION x FOR VALUES IN (2)",
+                "x became a part of public.t",
+                id="a partition of what a view reads",
+            ),
+        ],
+    )
+    def test_a_part_that_joins_while_a_source_is_read_fails_it(
+        self, two_tables: Database, tmp_path: Path, tables: str, statement: str, want: str
+    ) -> None:
+        two_tables.execute(tables)
+        two_tables.execute("INSERT INTO x VALUES (2)")
+        recorder = Recorder(
+            when(EventType.STAGE_STARTED, "t", lambda: two_tables.execute(statement))
+        )
+        results = by_code(export(two_tables, named("a", "t"), tmp_path, recorder))
+        assert f"{want} while it was read: run it again" in (results["t"].error or "")
+        assert published_files(tmp_path) == {"a.parquet", "a.md"}
+        assert export(two_tables, named("t"), tmp_path).results[0].row_count == 1
+
+    def test_parts_that_were_there_before_fail_nothing(
+        self, database: Database, tmp_path: Path, make_role: RoleMaker
+    ) -> None:
+        """Though the role may not see the schema of a child, and a policy reads another table."""
+        role = make_role()
+        database.execute(
+            "CREATE SCHEMA hidden; CREATE TABLE t (n int); CREATE TABLE other AS SELECT 1 AS n; "
+            'CREATE TABLE hidden."%s .c" () INHERITS (t); INSERT INTO hidden."%s .c" VALUES (1); '
+            "CREATE POLICY p ON t USING (n IN (SELECT other.n FROM other)); "
+            "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE VIEW v AS SELECT n FROM t; "
+            f"GRANT SELECT ON t, other, v TO {role.name}"
+        )
+        dsn = database.dsn_as(role)
+        [result] = export(dsn, named("v"), tmp_path).results
+        assert result.error is None
+        [result] = export(dsn, named("t"), tmp_path, enable_row_security=True).results
+        assert result.error is None
+        assert result.row_count == 1
 
     def test_a_materialized_view_without_data_fails_with_the_server_s_words(
         self, two_tables: Database, tmp_path: Path
@@ -694,3 +779,38 @@ def test_a_registry_that_somebody_changes_is_waited_for_as_long_as_for_a_table(
         other.execute("LOCK TABLE datawarp.tbl_data_sources")
         with pytest.raises(RunError, match="lock timeout"):
             export(database, Selection(everything=True), tmp_path, lock_timeout_seconds=0.05)
+
+
+class TestNamesThatAreNoText:
+    """A database in SQL_ASCII takes any bytes for text."""
+
+    @pytest.fixture
+    def ascii_database(self, make_database: DatabaseMaker) -> Database:
+        database = make_database(encoding="SQL_ASCII")
+        database.execute("CREATE TABLE a (n int); INSERT INTO a VALUES (1)")
+        return database
+
+    def test_a_name_fails_its_source_alone(self, ascii_database: Database, tmp_path: Path) -> None:
+        with ascii_database.connect(client_encoding="SQL_ASCII") as connection:
+            connection.execute(b'CREATE TABLE b ("caf\xe9" int)')
+            connection.execute(b'CREATE TABLE "t\xe9" (n int)')
+            connection.execute(b"CREATE TABLE parent (n int)")
+            connection.execute(b'CREATE TABLE "k\xe9" () INHERITS (parent)')
+        results = by_code(export(ascii_database, PUBLIC, tmp_path))
+        assert {code: result.error for code, result in results.items()} == {
+            "a": None,
+            "b": 'the name of column "caf\ufffd" of public.b is not valid UTF-8: rename it',
+            "t\ufffd": "the name of public.t\ufffd is not valid UTF-8: rename it",
+            "k\ufffd": "the name of public.k\ufffd is not valid UTF-8: rename it",
+            "parent": None,
+        }
+
+    def test_a_description_fails_nothing(self, ascii_database: Database, tmp_path: Path) -> None:
+        with ascii_database.connect(client_encoding="SQL_ASCII") as connection:
+            connection.execute(b"COMMENT ON TABLE a IS 'caf\xe9 table'")
+            connection.execute(b"COMMENT ON COLUMN a.n IS 'caf\xe9 column'")
+        [result] = export(ascii_database, PUBLIC, tmp_path).results
+        assert result.error is None
+        page = (tmp_path / "a.md").read_text(encoding="utf-8")
+        assert "caf\ufffd table" in page
+        assert "caf\ufffd column" in page

@@ -86,7 +86,7 @@ class TestSummary:
         assert got[4:-1] == [
             "1 source   1,304           84.0 kB  2.5 s",
             "",
-            "Values that could not be kept",
+            "Values not kept, or kept in another form",
             "  adhd_ages.cost: 1,204 values (NaN) written as NULL",
             "",
             "Notes",
