@@ -32,7 +32,7 @@ from duckwarp.demo.server import embedded_server
 SCHEMA = "duckwarp_bench"
 ROWS = 5_000_000
 QUICK_ROWS = 200_000
-ROUNDS = 5
+ROUNDS = 3
 QUICK_ROUNDS = 1
 VARIANTS = {"T, bare": ("t", True), "T": ("t", False), "T, measured": ("t_measured", False)}
 

@@ -139,7 +139,6 @@ def _list_of(form: Form, inner: Cell, cell: Cell, source: str) -> Form:
         value=_each(form.value),
         order=tuple(_each(key) for key in form.order),
         obvious=form.obvious and not form.json,
-        guarded=form.guarded,
         width_bytes=form.width_bytes * USUAL_ELEMENTS,
         note=form.note and f"elements are {form.note}",
         signed_zeros=form.signed_zeros,

@@ -61,7 +61,6 @@ def scalar_form(cell: Cell, context: Context) -> Form:
         value=value,
         order=rule.order,
         json=rule.json,
-        guarded=misfit is not None,
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,
         losses=losses,
@@ -103,7 +102,6 @@ def _geo(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
         duckdb_type=rule.duckdb_type,
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,
-        guarded=bool(guards),
         losses=losses,
         note=described.note if is_declared or context.facts is not None else None,
         geo=described,
@@ -117,7 +115,7 @@ def checked_json(form: Form, column: Column, context: Context) -> Form:
     if context.lax_json:
         note = "text: it has JSON that strict parsers refuse (single surrogates)"
         return replace(form, json=False, obvious=False, note=note)
-    return replace(form, value=guarded_value(MISFIT_JSON, form.value, column), guarded=True)
+    return replace(form, value=guarded_value(MISFIT_JSON, form.value, column))
 
 
 def _numeric(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
@@ -159,7 +157,6 @@ def _decimal(
         select=cast_to(source, casts),
         duckdb_type=decimal.duckdb,
         casts=casts if source == cell.source else None,
-        guarded=bool(guards),
         obvious=numbers.declares(cell.pg_type, cell.typmod, decimal),
         width_bytes=decimal.width_bytes,
         losses=losses,

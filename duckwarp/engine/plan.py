@@ -71,11 +71,6 @@ class ExportPlan:
     footer_keys: tuple[tuple[str, str], ...] = ()
 
     @property
-    def guarded(self) -> bool:
-        """Whether a special value would stop the copy."""
-        return any(column.form.guarded for column in self.columns)
-
-    @property
     def losses(self) -> tuple[Loss, ...]:
         """What the file will not keep, column by column."""
         return tuple(loss for column in self.columns for loss in column.form.losses)

@@ -99,10 +99,10 @@ class Form:
 
     `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`. `casts`
     are the types that `select` casts the value itself to, None where it does more than that.
-    `guarded` says that special values would stop the copy (see `misfit`), `losses` what the file
-    does not keep, `note` what a reader should know besides. `obvious` is False where the type in
-    the file is not the one a reader would expect. `signed_zeros` says that -0.0 has to be kept
-    apart from 0.0, which a dictionary would not. `geo` is there for a column of geometries.
+    `losses` says what the file does not keep, `note` what a reader should know besides. `obvious`
+    is False where the type in the file is not the one a reader would expect. `signed_zeros` says
+    that -0.0 has to be kept apart from 0.0, which a dictionary would not. `geo` is there for a
+    column of geometries.
     """
 
     select: str
@@ -111,7 +111,6 @@ class Form:
     value: str = "{d}"
     order: tuple[str, ...] = ()
     json: bool = False
-    guarded: bool = False
     obvious: bool = True
     width_bytes: int = 8
     losses: tuple[Loss, ...] = ()
