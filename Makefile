@@ -19,8 +19,8 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED) ## Start an embedded PostgreSQL, fill a sample publication, export it to ./output
-	$(BIN)/duckwarp demo --output $(OUTPUT)
+demo: $(INSTALLED) ## Fill a sample publication in an embedded PostgreSQL, export it to ./output
+	$(BIN)/duckwarp demo --output $(OUTPUT) $(if $(DUCKWARP_TEST_DSN),--dsn "$$DUCKWARP_TEST_DSN")
 
 test: $(INSTALLED) ## Run the whole suite (DUCKWARP_TEST_DSN names another server)
 	$(BIN)/python -m pytest -n $(WORKERS)

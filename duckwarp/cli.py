@@ -210,19 +210,22 @@ def describe(
 def demo(
     output: usage.Output = DEFAULTS.output_dir,
     keep: usage.Keep = False,
+    dsn: usage.DemoDsn = None,
     verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Export a sample publication from a PostgreSQL of its own.
 
-    The server lives in a temporary folder and ends with the command. The exit code is the export's.
+    The server lives in a temporary folder and ends with the command. With --dsn the publication is
+    in a database of its own on that server instead. The exit code is the export's.
     """
     from duckwarp.demo import demo_database
     from duckwarp.source.registry import Selection
     from duckwarp.terminal.audience import Audience
     from duckwarp.terminal.render import demo_page, show
 
-    print("starting PostgreSQL and filling it with a sample publication", file=sys.stderr)
-    with demo_database(keep=keep) as database:
+    where = "starting PostgreSQL" if dsn is None else "making a database"
+    print(f"{where} and filling it with a sample publication", file=sys.stderr)
+    with demo_database(keep=keep, dsn=dsn) as database:
         settings = Settings(dsn=database.dsn, output_dir=output)
         selection = Selection(publication=DEMO_PUBLICATION)
         code = _export(selection, settings, Audience())

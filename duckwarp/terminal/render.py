@@ -179,7 +179,7 @@ def demo_page(
     file = str(folder / f"{code}.parquet")
     python = _command("python")
     describe = f"{_command('duckwarp')} describe {code} --dsn "
-    describe += f"'{kept.dsn}'" if kept else "DSN   (`duckwarp demo --keep` prints one)"
+    describe += f"'{kept.shown_dsn}'" if kept else "DSN   (`duckwarp demo --keep` prints one)"
     query = f"import duckdb; duckdb.sql('''FROM '{file}' LIMIT 5''').show()"
     load = f"import pandas; print(pandas.read_parquet('{file}').describe())"
     tries = (
@@ -195,9 +195,9 @@ def demo_page(
         yield Line(f"    {command}", "cyan")
     if kept:
         yield Line()
-        yield Line("The server is still running", "bold")
-        yield Line(f"  reach it  {kept.dsn}")
-        yield Line(f"  stop it   {kept.stop_hint}")
+        yield Line("The database is still there", "bold")
+        yield Line(f"  reach it  {kept.shown_dsn}")
+        yield Line(f"  end it    {kept.stop_hint}")
 
 
 def python_call(program: str, python: str = "python") -> str:

@@ -170,6 +170,10 @@ Dsn = Annotated[
     str | None,
     _option(_WHERE, "--dsn", metavar="DSN", help="The database, as a URI or key=value; see below."),
 ]
+DemoDsn = Annotated[
+    str | None,
+    _option(_WHERE, "--dsn", metavar="DSN", help="A server to make the demo's database on."),
+]
 RegistrySchema = Annotated[
     str,
     _option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,8 +11,9 @@ from psycopg import sql
 
 from duckwarp.demo import demo_database
 from duckwarp.demo.publication import create_publication
+from duckwarp.errors import RunError
 from tests.conftest import DatabaseMaker
-from tests.support import Database
+from tests.support import Database, dsn_with
 
 SUMMARY = "adhd_summary_open_referrals_age"
 TECHNICAL = ["_load_id", "_loaded_at", "_period", "_manifest_file_id"]
@@ -167,3 +169,30 @@ def test_variables_about_other_servers_do_not_reach_the_demo(
         row = connection.execute("SELECT count(*) FROM datawarp.tbl_data_sources").fetchone()
     assert row == (10,)
     assert os.environ[name] == value
+
+
+def test_the_demo_can_be_on_a_server_that_is_named(server_dsn: str) -> None:
+    with demo_database(dsn=dsn_with(server_dsn, password="never shown")) as demo:
+        name = Database(dsn=demo.dsn).name
+        assert Database(dsn=demo.dsn).execute(f"SELECT count(*) FROM staging.{SUMMARY}") == [
+            (1304,)
+        ]
+        assert "never shown" not in demo.shown_dsn + demo.stop_hint + repr(demo)
+    server = Database(dsn=server_dsn)
+    assert server.execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") == []
+
+
+def test_a_kept_demo_stays_on_its_server(server_dsn: str) -> None:
+    with demo_database(dsn=server_dsn, keep=True) as demo:
+        pass
+    server = Database(dsn=server_dsn)
+    name = Database(dsn=demo.dsn).name
+    assert server.execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") == [(1,)]
+    server.execute(demo.stop_hint)
+
+
+def test_a_server_that_cannot_be_reached_is_told_without_a_secret(tmp_path: Path) -> None:
+    dsn = f"host={tmp_path} password=canary"
+    with pytest.raises(RunError, match="cannot reach") as raised, demo_database(dsn=dsn):
+        pass
+    assert "canary" not in str(raised.value)
