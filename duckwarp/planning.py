@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
-from duckwarp.engine.cells import KEPT, Context
+from duckwarp.engine.cells import Context
 from duckwarp.engine.geo import file_key
 from duckwarp.engine.measure import (
     Measure,
@@ -117,9 +117,7 @@ def plan_source(
 def _losses(columns: Sequence[PlannedColumn]) -> dict[str, list[tuple[str, int]]]:
     """The (kind, count) of what the file would not keep in any form, of each column."""
     lost = {
-        column.name: [
-            (x.kind, x.count) for x in column.form.losses if not x.outcome.startswith(KEPT)
-        ]
+        column.name: [(loss.kind, loss.count) for loss in column.form.losses if not loss.kept]
         for column in columns
     }
     return {name: counts for name, counts in lost.items() if counts}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 BYTES_PER_MB = 1_000_000
+KEPT = "kept:"  # begins the outcome of values that the file has after all, in another form
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Loss:
     kind: str
     count: int
     outcome: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether the file has the values after all, in another form."""
+        return self.outcome.startswith(KEPT)
 
     @property
     def sentence(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from duckwarp.engine.cells import (
-    KEPT,
     Cell,
     Context,
     cell_of,
@@ -25,7 +24,7 @@ from duckwarp.engine.measure import (
     specials_of,
 )
 from duckwarp.engine.types import COMPOSITE, TEXT, Form, cast_to, filled
-from duckwarp.results import Loss
+from duckwarp.results import KEPT, Loss
 from duckwarp.source.metadata import Column
 
 USUAL_ELEMENTS = 4  # of a list, for the size of row groups

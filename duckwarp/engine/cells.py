@@ -13,12 +13,11 @@ from duckwarp.engine import geo
 from duckwarp.engine.measure import INVALID_ROW, INVALID_TEXT, reference, specials_of
 from duckwarp.engine.types import FALLBACK, Facts, Form, Special, filled
 from duckwarp.errors import SourceError
-from duckwarp.results import Loss
+from duckwarp.results import KEPT, Loss
 from duckwarp.settings import SpecialValues
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import PgType, ServerTraits
 
-KEPT = "kept:"  # begins the outcome of values that the file has after all, in another form
 AS_NULL = "written as NULL"
 AS_TEXT = f"{KEPT} the whole column is text"
 # A guard's words, followed by the position of its column.

@@ -41,7 +41,6 @@ _TYPES = {
 _DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 _LIST_SUFFIX = "[]"
 _LIST_ELEMENT = "element"  # what DuckDB calls it
-_KEPT = "kept:"  # begins the outcome of values that the file has after all, in another form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +87,8 @@ def _arrow_type(duckdb_type: str) -> pa.DataType:
 
 def _metadata(facts: FieldFacts) -> dict[str, str]:
     """What is known of the column; a key without a value is left out."""
-    kept = [loss.sentence for loss in facts.losses if loss.outcome.startswith(_KEPT)]
-    not_kept = [loss.sentence for loss in facts.losses if not loss.outcome.startswith(_KEPT)]
+    kept = [loss.sentence for loss in facts.losses if loss.kept]
+    not_kept = [loss.sentence for loss in facts.losses if not loss.kept]
     known = {
         "postgres_type": facts.column.data_type,
         "description": facts.column.description,
