@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from duckwarp import telling
-from duckwarp.engine.copy import CopyJob, SpecialValueFound, start_copy
+from duckwarp.engine.copy import (
+    CopyJob,
+    LongRowFound,
+    OutOfMemory,
+    SpecialValueFound,
+    start_copy,
+)
+from duckwarp.engine.layout import Reader, Resources
 from duckwarp.engine.plan import ExportPlan
-from duckwarp.engine.session import Running, Session, SharedSnapshot, enter_snapshot
+from duckwarp.engine.session import (
+    Running,
+    Session,
+    SharedSnapshot,
+    enter_snapshot,
+)
 from duckwarp.errors import SourceError
 from duckwarp.output.parquet import read_facts
 from duckwarp.output.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
+from duckwarp.output.space import check_space
 from duckwarp.output.staging import Staging, staged
 from duckwarp.planning import Experience, explain_encoding, plan_source
 from duckwarp.results import ParquetFacts
-from duckwarp.settings import Settings
+from duckwarp.settings import Order, Settings, SortIn, Spill
+from duckwarp.sizes import size_text
 from duckwarp.source.access import check_still_the_same
 from duckwarp.source.backends import cancel, rows_being_read
 from duckwarp.source.metadata import Column
@@ -33,16 +48,29 @@ STOP_SECONDS = 0.1
 EMPTY_FILE_BYTES = 4  # the magic number: nothing else is written before the first row group
 
 
+class Deferred(Exception):
+    """A source that was thought small needs the run for itself: it is to be copied later."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What the steps of one run share."""
+    """What the steps of one run share, of all its sources or of those in one lane.
+
+    `turn` is held by whoever uses the snapshot's connection; `stop` is set when the run is to end.
+    """
 
     settings: Settings
+    resources: Resources
+    memory_bytes: int
+    spill: Spill
     snapshot: Snapshot
     shared: SharedSnapshot
     session: Session
     staging: Staging
     tell: Telling
+    turn: threading.RLock = field(default_factory=threading.RLock)
+    stop: threading.Event = field(default_factory=threading.Event)
+    in_lane: bool = False
 
 
 def connected(run: Run, connections: int) -> None:
@@ -56,26 +84,95 @@ def copied(
     """The staged Parquet file: copied, and copied anew where a special value was in the way."""
     connection, traits = run.snapshot.connection, run.snapshot.traits
     path = staged(run.staging, source.code).parquet
-    telling.copy_started(run.tell, source.code, len(columns), str(path))
     experience = Experience()
     while True:
-        plan = plan_source(connection, source, columns, run.settings, traits, experience)
+        with run.turn:
+            plan = plan_source(
+                run.snapshot, source, columns, run.settings, run.resources, experience
+            )
+        if run.in_lane and not _is_light(plan):
+            raise Deferred
+        if experience == Experience():
+            telling.copy_started(run.tell, source.code, len(columns), str(path))
         plan = _with_field_metadata(plan, columns)
+        check_space(run.spill, plan.layout.spill_bytes)
         try:
             rows = _copy(run, plan, path)
-            break
+            facts = read_facts(path, expected_rows=rows)
+            if experience.one_thread or _is_cut_as_planned(plan, facts):
+                break
+            experience = replace(experience, one_thread=True)
         except SourceError:
-            # Text that has no equivalent in UTF-8 is told by the server without its place.
-            explain_encoding(connection, source, columns, traits)
+            with run.turn:
+                # Text that has no equivalent in UTF-8 is told by the server without its place.
+                explain_encoding(connection, source, columns, traits)
             raise
-        except SpecialValueFound as found:
-            before, experience = experience, experience.of(found.position, plan)
+        except (SpecialValueFound, LongRowFound, OutOfMemory) as met:
+            if run.in_lane and isinstance(met, OutOfMemory):
+                raise Deferred from met
+            before, experience = experience, _learned(experience, met, plan)
             if experience == before:
-                raise SourceError(str(found)) from found
-    check_still_the_same(connection, source)
-    facts = read_facts(path, expected_rows=rows)
+                raise SourceError(_reason(run, met)) from met
+            telling.copy_repeated(run.tell, source.code, _WHY[type(met)])
+    with run.turn:
+        check_still_the_same(connection, source)
     telling.copy_completed(run.tell, source.code, len(columns), str(path), rows)
     return plan, facts
+
+
+def _is_cut_as_planned(plan: ExportPlan, facts: ParquetFacts) -> bool:
+    """Whether every row group but the last is full, as one thread makes them.
+
+    Several threads make one row group of a table that has up to a vector of rows more than that.
+    """
+    if plan.order is Order.NONE or plan.layout.reader is Reader.BYTES:
+        return True
+    *full, last = facts.row_group_rows or (0,)
+    most = plan.layout.row_group_rows
+    return last <= most and all(rows == most for rows in full)
+
+
+def _is_light(plan: ExportPlan) -> bool:
+    """Whether a source can be copied beside others: in memory, and as all of them are."""
+    return plan.layout.reader is Reader.VECTORS and not plan.layout.spill_bytes
+
+
+def _learned(
+    experience: Experience, met: SpecialValueFound | LongRowFound | OutOfMemory, plan: ExportPlan
+) -> Experience:
+    """The experience after an attempt that has met this."""
+    if isinstance(met, SpecialValueFound):
+        return experience.of(met.position, plan)
+    if isinstance(met, LongRowFound):
+        return replace(experience, long_rows=True)
+    return replace(experience, short_of_memory=True)
+
+
+_WHY = {
+    SpecialValueFound: "it has values that its types do not hold, which are counted first",
+    LongRowFound: "it has long rows, whose lengths are counted first",
+    OutOfMemory: "memory ran out; it is sorted by PostgreSQL and read over one connection now",
+}
+
+
+def _reason(run: Run, met: Exception) -> str:
+    """Why the source failed, and what to change."""
+    if not isinstance(met, OutOfMemory):
+        return str(met)
+    advice = [f"allow more than --memory {size_text(run.memory_bytes)}"]
+    if run.settings.sort_in is SortIn.DUCKDB:
+        advice.append("let PostgreSQL sort with --sort-in postgres")
+    if run.settings.temp_limit_bytes is not None:
+        limit = size_text(run.settings.temp_limit_bytes)
+        advice.append(f"let the sort spill more than --temp-limit {limit}")
+    elif met.spilling:
+        advice.append(f"name a larger disk than that of {run.spill.place} with --temp-dir")
+    return f"ran out of {'temporary space' if met.spilling else 'memory'}: {met}; {_either(advice)}"
+
+
+def _either(advice: Sequence[str]) -> str:
+    *others, last = advice
+    return f"{', '.join(others)}, or {last}" if others else last
 
 
 def _with_field_metadata(plan: ExportPlan, columns: Sequence[Column]) -> ExportPlan:
@@ -101,9 +198,10 @@ def _copy(run: Run, plan: ExportPlan, path: Path) -> int:
         nonlocal rows_read
         rows_read = _tick(run, plan, path, rows_read)
 
-    return watched(
-        run, start_copy(run.session, CopyJob(plan=plan, shared=run.shared, path=path)), tick
+    job = CopyJob(
+        plan=plan, shared=run.shared, path=path, max_connections=run.settings.max_connections
     )
+    return watched(run, start_copy(run.session, job), tick)
 
 
 def watched(run: Run, work: Running[T], tick: Callable[[], None] = lambda: None) -> T:
@@ -132,7 +230,8 @@ def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
     The server tells while it sends, and DuckDB sorts as it goes. Then comes the end of the sort,
     and the file begins to grow.
     """
-    rows, sending = rows_being_read(run.snapshot)
+    with run.turn:
+        rows, sending = rows_being_read(run.snapshot)
     rows = max(rows, rows_before)
     file_bytes = path.stat().st_size if path.exists() else 0
     if sending or not rows:

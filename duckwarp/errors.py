@@ -80,11 +80,11 @@ class ExtensionMissing(RunError):
 
 
 class OutputUnusable(RunError):
-    """The output folder cannot be created or written."""
+    """The output folder, or the one for temporary files, cannot be created or written."""
 
-    def __init__(self, path: object, reason: str) -> None:
+    def __init__(self, path: object, reason: str, folder: str = "output folder") -> None:
         self.path = path
-        super().__init__(f"cannot write to the output folder {path}: {reason}")
+        super().__init__(f"cannot write to the {folder} {path}: {reason}")
 
 
 class SourceError(DuckwarpError):

@@ -110,7 +110,7 @@ class EventSink(Protocol):
         """The run that the events belong to."""
 
     def emit(self, event: Event) -> None:
-        """Take one event. May be called from more than one thread."""
+        """Take one event. Is called from several threads, at the same time too."""
 
 
 Listener = Callable[[Event], None]

@@ -6,23 +6,27 @@ share. A source's failure is a result; a run's failure is an exception.
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from duckwarp import telling
 from duckwarp.admission import admit
-from duckwarp.copying import Run, connected, copied
-from duckwarp.engine.plan import ExportPlan, ranges_of
-from duckwarp.engine.session import SharedSnapshot, open_session
+from duckwarp.copying import Deferred, Run, connected, copied
+from duckwarp.engine.layout import connections_for
+from duckwarp.engine.memory import memory_budget
+from duckwarp.engine.plan import ExportPlan
+from duckwarp.engine.session import SharedSnapshot, open_session, resources_of
 from duckwarp.errors import DuckwarpError, RelationMissing
 from duckwarp.events import EventSink, EventStore
+from duckwarp.lanes import in_lanes, is_small, lanes_for
 from duckwarp.output.markdown import ColumnEntry, dictionary
-from duckwarp.output.staging import Pair, discard, open_staging, publish, staged
+from duckwarp.output.staging import Pair, discard, open_spill, open_staging, publish, staged
 from duckwarp.results import (
     BYTES_PER_MB,
     ExportResult,
@@ -117,19 +121,24 @@ def run_export(
     tell = Telling(events=events, publication=publication, period=period)
     telling.run_started(tell, str(settings.output_dir))
     started = time.monotonic()
+    with telling.failure_told(tell):
+        budget = memory_budget(settings)
+    resources = resources_of(settings, budget)
     with (
         telling.failure_told(tell),
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
         open_staging(settings.output_dir) as staging,
-        open_session(
-            snapshot.address, snapshot.application_name, settings, staging.spill_dir
-        ) as session,
+        open_spill(staging, settings) as spill,
+        open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
     ):
         shared = SharedSnapshot(
             snapshot_id=snapshot.snapshot_id, settings=snapshot.settings, locks=snapshot.locks
         )
         run = Run(
             settings=settings,
+            resources=resources,
+            memory_bytes=budget.process_bytes,
+            spill=spill,
             snapshot=snapshot,
             shared=shared,
             session=session,
@@ -157,26 +166,49 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
     telling.batch_started(run.tell, len(present))
-    connected(run, _connections(run, present))
-    outcomes = []
-    for number, source in enumerate(present, start=1):
+    ended = itertools.count(1)
+    started: set[str] = set()
+
+    def export(lane: Run, source: Source) -> SourceOutcome:
+        # A source that a lane has left to the run comes twice.
+        if source.code not in started:
+            telling.source_started(run.tell, source)
+            started.add(source.code)
         described = replace(source, description=source.description or comments.get(source.code))
-        outcomes.append(_export_one(run, described, columns.get(source.code, ())))
-        telling.batch_advanced(run.tell, number, len(present))
+        outcome = _export_one(lane, described, columns.get(source.code, ()))
+        with run.turn:
+            telling.batch_advanced(run.tell, next(ended), len(present))
+        return outcome
+
+    outcomes = skipped + _in_lanes_and_alone(run, present, export)
     order = {source.code: position for position, source in enumerate(sources)}
-    return tuple(sorted(skipped + outcomes, key=lambda outcome: order[outcome.code]))
+    return tuple(sorted(outcomes, key=lambda outcome: order[outcome.code]))
+
+
+def _in_lanes_and_alone(
+    run: Run, sources: Sequence[Source], export: Callable[[Run, Source], SourceOutcome]
+) -> list[SourceOutcome]:
+    """Small sources side by side, then the others one by one."""
+    small = [source for source in sources if is_small(source)]
+    large = [source for source in sources if source not in small]
+    connections = _connections(run, large) if large else 0
+    lanes = lanes_for(run, len(small), connections)
+    if not lanes:
+        large, connections = list(sources), _connections(run, sources)
+    if large:
+        connected(run, connections)
+    outcomes: list[SourceOutcome] = []
+    if lanes:
+        outcomes, left = in_lanes(run, small, lanes, export)
+        large += left
+    return outcomes + [export(run, source) for source in large]
 
 
 def _connections(run: Run, sources: Sequence[Source]) -> int:
-    """How many connections the most divided source is read over."""
-    return max(
-        (
-            len(ranges_of(source.relation, run.settings.connections, run.snapshot.traits))
-            for source in sources
-            if source.relation is not None
-        ),
-        default=1,
-    )
+    """How many connections may read the most divided source."""
+    most, traits = run.resources.connections, run.snapshot.traits
+    relations = [source.relation for source in sources if source.relation is not None]
+    return max((connections_for(relation, most, traits) for relation in relations), default=1)
 
 
 def _skipped(run: Run, source: Source) -> SourceOutcome:
@@ -200,13 +232,14 @@ def _failed(run: Run, source: Source, error: str, seconds: float) -> SourceOutco
 def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> SourceOutcome:
     """One source from lock to publication; what goes wrong with it becomes its outcome."""
     started = time.monotonic()
-    telling.source_started(run.tell, source)
     try:
         admit(run.snapshot, source, columns, run.settings)
         plan, facts = copied(run, source, columns)
         pair = _published(run, source, columns, plan, facts)
     except Exception as error:
         discard(run.staging, source.code)
+        if run.stop.is_set() or isinstance(error, Deferred):
+            raise
         return _failed(run, source, _reason(run, error), time.monotonic() - started)
     return _exported(run, plan, facts, pair, time.monotonic() - started)
 

@@ -6,13 +6,24 @@ The only place where measuring (source) and deciding (engine) meet.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
 from duckwarp.engine.geo import file_key
+from duckwarp.engine.layout import (
+    WITH_CTID,
+    Resources,
+    RowSizes,
+    frugal,
+    is_variable,
+    layout_of,
+    max_text_bytes,
+)
+from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, lengths_query
 from duckwarp.engine.measure import (
     Measure,
     closer_measures,
@@ -24,14 +35,14 @@ from duckwarp.engine.measure import (
     row_with,
 )
 from duckwarp.engine.plan import (
-    WITH_CTID,
     ExportPlan,
     PlannedColumn,
     build_plan,
     names_objects,
     server_query,
 )
-from duckwarp.engine.types import SIGNED_TYPES, Facts
+from duckwarp.engine.quoting import identifier
+from duckwarp.engine.types import SIGNED_TYPES, Facts, Form
 from duckwarp.errors import SourceError, ValueNotKept
 from duckwarp.settings import Settings, SpecialValues
 from duckwarp.source.access import fetch_values, probe
@@ -39,6 +50,7 @@ from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Source
 from duckwarp.source.relations import RelationKind
+from duckwarp.source.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,12 +62,16 @@ class Experience:
 
     `special_values` says that a special value was met: all are counted beforehand. `lax_json` has
     the positions of the columns in which there is JSON that strict parsers refuse. `signed_zeros`
-    says that -0.0 was met.
+    says that -0.0 was met, `long_rows` that a row was longer than reckoned with, `short_of_memory`
+    that memory ran out, and `one_thread` that several have made other row groups than one does.
     """
 
     special_values: bool = False
     lax_json: frozenset[int] = frozenset()
     signed_zeros: bool = False
+    long_rows: bool = False
+    short_of_memory: bool = False
+    one_thread: bool = False
 
     def of(self, position: int, plan: ExportPlan) -> Experience:
         """This, and a special value met in the column at `position` of `plan`."""
@@ -68,18 +84,19 @@ class Experience:
 
 
 def plan_source(
-    connection: psycopg.Connection[Any],
+    snapshot: Snapshot,
     source: Source,
     columns: Sequence[Column],
     settings: Settings,
-    traits: ServerTraits,
-    experience: Experience,
+    resources: Resources,
+    experience: Experience = Experience(),
 ) -> ExportPlan:
-    """The plan for one source, after measuring it where its types ask for that.
+    """The plan for one source, after measuring it where its types and its lengths ask for that.
 
     Raises `SourceError` for what the server refuses, and for values that cannot be kept where the
     user wants none of them.
     """
+    connection, traits = snapshot.connection, snapshot.traits
     measured = _measured(connection, source, columns, traits, experience.special_values)
     changing = any(measured) and _may_change(connection, source)
     planned = []
@@ -97,12 +114,18 @@ def plan_source(
     if lost and not experience.special_values:
         # What a guard would notice is counted as well, so that all of it is named at once.
         everything = replace(experience, special_values=True)
-        return plan_source(connection, source, columns, settings, traits, everything)
+        return plan_source(snapshot, source, columns, settings, resources, everything)
     if lost:
         raise ValueNotKept(lost)
+    forms = [column.form for column in planned]
+    sizes = _sizes(connection, source, forms, traits, experience)
+    assert source.relation is not None
+    granted = replace(resources, threads=1) if experience.one_thread else resources
+    granted = frugal(granted) if experience.short_of_memory else granted
     plan = build_plan(
         source,
         planned,
+        layout_of(source.relation, forms, settings, granted, traits, sizes),
         settings,
         traits,
         names_objects=any(names_objects(column.pg_type.reaches) for column in columns),
@@ -112,6 +135,52 @@ def plan_source(
     probe(connection, source, query)
     hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
     return replace(plan, hides_rows=hides_rows)
+
+
+def _sizes(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    forms: Sequence[Form],
+    traits: ServerTraits,
+    experience: Experience,
+) -> RowSizes | None:
+    """The lengths of the rows, counted where there are long ones or may well be."""
+    if not any(map(is_variable, forms)):
+        return None
+    relation = f"{identifier(source.schema)}.{identifier(source.table)}"
+    query = partial(lengths_query, forms, relation, in_utf8=traits.encoding in UTF8_ENCODINGS)
+    known = experience.long_rows or experience.short_of_memory
+    if known or _has_long_rows(connection, source, query, max_text_bytes(forms)):
+        values = [int(value or 0) for value in fetch_values(connection, source, query())]
+        return RowSizes(**dict(zip(LENGTHS, values, strict=True)))
+    return None
+
+
+def _has_long_rows(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    query: Callable[..., str],
+    most_text: int,
+) -> bool:
+    """Whether long rows are to be reckoned with: the copy would stop at the first one.
+
+    Values stored out of line are long. Else a look at the first rows will do, where a copy that
+    stops would cost more than a look.
+    """
+    relation = source.relation
+    assert relation is not None
+    if relation.kind not in WITH_CTID:
+        return False
+    if relation.toast_bytes != 0:
+        return True
+    if relation.size_bytes < GLANCE_MIN_BYTES:
+        return False
+    values = fetch_values(connection, source, query(limit=GLANCE_ROWS))
+    return int(dict(zip(LENGTHS, values, strict=True))["longest"] or 0) > most_text
+
+
+GLANCE_ROWS = 1_000
+GLANCE_MIN_BYTES = 8 * 1024 * 1024
 
 
 def _losses(columns: Sequence[PlannedColumn]) -> dict[str, list[tuple[str, int]]]:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from duckwarp.events import Event, EventType
+from duckwarp.sizes import size_text
 from duckwarp.terminal import wording
 
 LONG_SOURCE_SECONDS = 30.0
@@ -210,7 +211,7 @@ def rows_text(source: UnderWay) -> str:
 def rate_text(source: UnderWay, now: datetime) -> str:
     """Rows a second while reading, the size of the growing file while writing, else nothing."""
     if source.phase == "writing":
-        return wording.size(source.file_bytes)
+        return size_text(source.file_bytes)
     rate = source.rows_per_second(now) if source.phase == "reading" else 0
     # Three digits are all that the eye can follow.
     return f"{float(f'{rate:.3g}'):,.0f} rows/s" if rate else ""
@@ -227,7 +228,7 @@ def _figures(event: Event) -> str:
         (
             wording.counted(context["rows"], "row"),
             wording.counted(context["columns"], "column"),
-            wording.size(context["size_bytes"]),
+            size_text(context["size_bytes"]),
             wording.duration(context["seconds"]),
         )
     )

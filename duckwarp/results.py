@@ -75,11 +75,15 @@ class ColumnStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParquetFacts:
-    """A Parquet file as its own footer describes it; `columns` are in the file's order."""
+    """A Parquet file as its own footer describes it; `columns` are in the file's order.
+
+    `row_group_rows` has the rows of each row group.
+    """
 
     rows: int
     size_bytes: int
     columns: tuple[ColumnStatistics, ...]
+    row_group_rows: tuple[int, ...] = ()
 
 
 class SourceState(StrEnum):

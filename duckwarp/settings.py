@@ -11,9 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from duckwarp.errors import UsageError
+from duckwarp.sizes import size_text
 
 # PostgreSQL's timeouts are milliseconds in 32 bits, with a sign.
-MAX_LOCK_TIMEOUT_SECONDS = (2**31 - 1) // 1000
+MAX_TIMEOUT_SECONDS = (2**31 - 1) // 1000
+# What Python, libpq and DuckDB need for themselves, and the smallest sort of an ordinary table;
+# `python -m benchmarks --only memory` measures it.
+MIN_MEMORY_BYTES = 256_000_000
+MIN_CONNECTIONS = 2
 
 
 class Compression(StrEnum):
@@ -34,13 +39,33 @@ class SpecialValues(StrEnum):
     ERROR = "error"
 
 
+class Order(StrEnum):
+    """In which order rows are written: by all columns, by the first one, or as they come."""
+
+    ALL = "all"
+    FIRST = "first"
+    NONE = "none"
+
+
+class SortIn(StrEnum):
+    """Who sorts: what suits the table, DuckDB, or the server."""
+
+    AUTO = "auto"
+    DUCKDB = "duckdb"
+    POSTGRES = "postgres"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that shapes a run besides the choice of sources.
 
     `dsn` is a URI or key=value connection string; None leaves it to the environment.
-    `memory_bytes` is DuckDB's limit and `threads` its worker threads; None takes a share of the
-    machine. `connections` is the largest number of connections that copy one table at a time.
+    `memory_bytes` bounds the resident memory of the process, and `threads` are DuckDB's worker
+    threads, `jobs` the small sources that are copied side by side; None takes a share of the
+    machine. `max_connections` bounds the connections of a run,
+    the one that holds its snapshot among them. `temp_dir` is where a sort may spill, None for the
+    output's staging area, and `temp_limit_bytes` how much. A `statement_timeout_seconds` of 0 is
+    none.
     """
 
     dsn: str | None = field(default=None, repr=False)
@@ -51,9 +76,15 @@ class Settings:
     enable_row_security: bool = False
     fail_on_missing: bool = False
     lock_timeout_seconds: float = 10.0
+    statement_timeout_seconds: float = 0.0
+    order: Order = Order.ALL
+    sort_in: SortIn = SortIn.AUTO
     memory_bytes: int | None = None
     threads: int | None = None
-    connections: int = 2
+    jobs: int | None = None
+    max_connections: int = 5
+    temp_dir: Path | None = None
+    temp_limit_bytes: int | None = None
 
     def __post_init__(self) -> None:
         """Take plain strings for paths and choices, as callers in Python write them."""
@@ -61,16 +92,53 @@ class Settings:
             ("output_dir", Path),
             ("compression", Compression),
             ("special_values", SpecialValues),
+            ("order", Order),
+            ("sort_in", SortIn),
+            ("temp_dir", Path),
         ):
+            given = getattr(self, name)
             try:
-                object.__setattr__(self, name, kind(getattr(self, name)))
+                object.__setattr__(self, name, given if given is None else kind(given))
             except ValueError as error:
                 raise UsageError(f"{name}: {error}") from error
-        if not 0 <= self.lock_timeout_seconds <= MAX_LOCK_TIMEOUT_SECONDS:
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for option, seconds in (
+            ("--lock-timeout", self.lock_timeout_seconds),
+            ("--statement-timeout", self.statement_timeout_seconds),
+        ):
+            if not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
+                raise UsageError(
+                    f"{option} takes 0 to {MAX_TIMEOUT_SECONDS} seconds, not {seconds:g}"
+                )
+        if self.memory_bytes is not None and self.memory_bytes < MIN_MEMORY_BYTES:
             raise UsageError(
-                f"--lock-timeout takes 0 to {MAX_LOCK_TIMEOUT_SECONDS} seconds, "
-                f"not {self.lock_timeout_seconds:g}"
+                f"--memory {size_text(self.memory_bytes)} is too little: the minimum is "
+                f"{size_text(MIN_MEMORY_BYTES)}"
             )
+        for option, number in (("--threads", self.threads), ("--jobs", self.jobs)):
+            if number is not None and number < 1:
+                raise UsageError(f"{option} takes 1 or more, not {number}")
+        if self.max_connections < MIN_CONNECTIONS:
+            raise UsageError(
+                f"--max-connections takes {MIN_CONNECTIONS} or more, not {self.max_connections}: "
+                "one holds the snapshot, another reads"
+            )
+        if self.temp_limit_bytes is not None and self.temp_limit_bytes < 0:
+            raise UsageError("--temp-limit takes no negative size")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spill:
+    """Where a run may write what does not fit into memory, and how much; None is no limit.
+
+    `folder` is the run's own, `place` the one that the user has named.
+    """
+
+    folder: Path
+    place: Path
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +168,8 @@ SESSION_SETTINGS: dict[str, str] = {
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
     "row_security": "off",
+    # Compiling an expression over hundreds of columns takes longer than evaluating it.
+    "jit": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from duckwarp.admission import admit
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
+from duckwarp.engine.memory import memory_budget
 from duckwarp.engine.plan import ExportPlan
+from duckwarp.engine.session import resources_of
 from duckwarp.engine.types import Form
 from duckwarp.errors import RelationMissing, SourceError
-from duckwarp.planning import Experience, plan_source
+from duckwarp.planning import plan_source
 from duckwarp.settings import Settings
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source, find_sources
@@ -76,6 +78,7 @@ def plan_export(selection: Selection, settings: Settings) -> tuple[PlannedSource
 
     Takes the same snapshot and the same locks, and measures what a run would measure.
     """
+    resources = resources_of(settings, memory_budget(settings))
     with open_snapshot(selection, settings, dict(os.environ)) as snapshot:
         connection = snapshot.connection
         present = [source for source in snapshot.sources if source.relation is not None]
@@ -85,9 +88,7 @@ def plan_export(selection: Selection, settings: Settings) -> tuple[PlannedSource
             try:
                 known = columns.get(source.code, ())
                 admit(snapshot, source, known, settings)
-                plan = plan_source(
-                    connection, source, known, settings, snapshot.traits, Experience()
-                )
+                plan = plan_source(snapshot, source, known, settings, resources)
                 planned.append(PlannedSource(source=source, plan=plan))
             except SourceError as error:
                 missing = source.relation is None and not settings.fail_on_missing

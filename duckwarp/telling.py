@@ -171,6 +171,12 @@ def copy_started(tell: Telling, code: str, columns: int, path: str) -> None:
         )
 
 
+def copy_repeated(tell: Telling, code: str, reason: str) -> None:
+    """The copy has met something and begins again, with another plan."""
+    words = f"copying {code} again: {reason}"
+    tell(EventType.PROGRESS, "read", words, source=code, reason=reason)
+
+
 def copy_completed(tell: Telling, code: str, columns: int, path: str, rows: int) -> None:
     """Reading and writing have ended."""
     for stage in COPY_STAGES:

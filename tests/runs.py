@@ -34,6 +34,11 @@ class Recorder:
         self.events: list[Event] = []
         self._reaction = reaction
 
+    @property
+    def reacts(self) -> bool:
+        """Whether it does something besides keeping the events."""
+        return self._reaction is not None
+
     def emit(self, event: Event) -> None:
         self.events.append(event)
         if self._reaction is not None:
@@ -71,10 +76,21 @@ def export(
     sink: Recorder | None = None,
     **settings: Any,
 ) -> RunReport:
-    """A run against `database`, whose DSN stands for it where it is text."""
+    """A run against `database`, whose DSN stands for it where it is text.
+
+    A sink that reacts does so between two sources: they are copied one by one for it, unless `jobs`
+    says otherwise.
+    """
     dsn = database if isinstance(database, str) else database.dsn
+    if sink is not None and sink.reacts:
+        settings = {"jobs": 1} | settings
     chosen = Settings(dsn=dsn, output_dir=output_dir, **settings)
     return run_export(selection, chosen, sink or Recorder())
+
+
+def reading_over(connections: int) -> dict[str, int]:
+    """The settings that let a run read over so many connections, besides the snapshot's."""
+    return {"threads": connections, "max_connections": connections + 1}
 
 
 def by_code(report: RunReport) -> dict[str, ExportResult]:

@@ -17,8 +17,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from duckwarp import Selection, survey
 from duckwarp.cli import main
 from duckwarp.demo.server import EmbeddedServer, embedded_server
+from duckwarp.settings import Compression, Order, Settings, SortIn, SpecialValues
+from duckwarp.survey import PlannedSource, plan_export
 from duckwarp.terminal.endings import without_passwords
 from duckwarp.version import __version__
 from tests.conftest import DatabaseMaker, RoleMaker
@@ -140,10 +143,73 @@ class TestExport:
     ) -> None:
         got = shell("export", "adhd", "--plan")
         assert got.code == 0
-        assert f"{AGES}\n  read staging.{AGES}" in got.out
+        reading = f"read staging.{AGES} in one snapshot over 1 connection"
+        assert f"{AGES}\n  {reading}" in got.out
         assert f"{ABSENT}\n  skipped: relation" in got.out
         assert "7 of 8 sources would be exported. Nothing was written." in got.out
         assert files(tmp_path) == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "want"),
+        [
+            pytest.param(
+                [],
+                [
+                    f"read staging.{AGES} in one snapshot over 1 connection",
+                    'order by all columns, "sub_icb_location_code" first, ascending, NULLs last',
+                    "sort in DuckDB: all rows fit into memory",
+                    "row groups of ",
+                    f"write {AGES}.parquet (snappy)",
+                ],
+                id="as it suits the table",
+            ),
+            pytest.param(
+                ["--sort-in", "postgres", "--compression", "zstd"],
+                ["sort in PostgreSQL: as it was asked for", f"write {AGES}.parquet (zstd)"],
+                id="as it was asked for",
+            ),
+            pytest.param(
+                ["--order", "first"], ['order by "sub_icb_location_code" alone'], id="by one column"
+            ),
+            pytest.param(["--order", "none"], ["no order: the bytes"], id="in no order"),
+        ],
+    )
+    def test_plan_says_who_reads_and_sorts_in_what_row_groups_and_why(
+        self, shell: Shell, arguments: list[str], want: list[str]
+    ) -> None:
+        got = shell("export", "--source", AGES, "--plan", *arguments)
+        assert got.code == 0
+        lines = [line.strip() for line in got.out.splitlines()]
+        for beginning in want:
+            assert any(line.startswith(beginning) for line in lines), (beginning, lines)
+        is_sorted = "none" not in arguments
+        assert any(line.startswith("sort in ") for line in lines) == is_sorted
+
+    def test_plan_says_why_a_table_is_read_and_sorted_otherwise(
+        self, shell: Shell, database: Database
+    ) -> None:
+        database.execute("""
+            CREATE TABLE huge (n int, b bytea); ALTER TABLE huge ALTER b SET STORAGE EXTERNAL;
+            INSERT INTO huge SELECT n, convert_to(repeat('x', 6000000), 'UTF8')
+            FROM generate_series(1, 12) n;
+            CREATE TABLE long (n int, s text); ALTER TABLE long ALTER s SET STORAGE EXTERNAL;
+            INSERT INTO long SELECT n, repeat('x', 3000) FROM generate_series(1, 20000) n;
+            CREATE TABLE many AS SELECT n, n / 2 AS m FROM generate_series(1, 2000000) n""")
+        got = shell(
+            *("export", "--schema", "public", "--plan", "--json", "--memory", "512MB"),
+            *("--threads", "2"),
+            dsn=database.dsn,
+        )
+        plans = {entry["canonical_code"]: entry["plan"] for entry in got.document["sources"]}
+        of_huge, of_long, of_many = (" | ".join(plans[code]) for code in ("huge", "long", "many"))
+        assert "over 1 connection, in batches of bytes: the longest row has 6.0 MB" in of_huge
+        assert "sort in PostgreSQL: it need not carry the long values" in of_huge
+        assert "row groups of about " in of_huge
+        assert "rows of about 3,004 bytes are too long for DuckDB's sort" in of_long
+        assert "row groups of 4,096 rows, of about 3,004 bytes each (counted)" in of_long
+        assert "over 2 connections, each a range of pages" in of_many
+        assert "sort in DuckDB: within " in of_many
+        assert "on disk" in of_many
 
     def test_plan_foretells_a_failure_with_its_exit_code(self, shell: Shell) -> None:
         got = shell("export", "adhd", "--plan", "--json", "--fail-on-missing")
@@ -165,6 +231,76 @@ class TestExport:
         events = [json.loads(line) for line in lines]
         assert events[-1]["event_type"] == "run_completed"
         assert {event["period"] for event in events} == {"2025-12"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "want"),
+        [
+            pytest.param([], {}, id="none: the defaults"),
+            pytest.param(["--compression", "zstd"], {"compression": Compression.ZSTD}, id="codec"),
+            pytest.param(
+                ["--special-values", "text"], {"special_values": SpecialValues.TEXT}, id="specials"
+            ),
+            pytest.param(["--enable-row-security"], {"enable_row_security": True}, id="policies"),
+            pytest.param(["--fail-on-missing"], {"fail_on_missing": True}, id="missing"),
+            pytest.param(["--lock-timeout", "2.5"], {"lock_timeout_seconds": 2.5}, id="locks"),
+            pytest.param(
+                ["--statement-timeout", "9"], {"statement_timeout_seconds": 9.0}, id="statements"
+            ),
+            pytest.param(["--order", "first"], {"order": Order.FIRST}, id="order"),
+            pytest.param(["--sort-in", "postgres"], {"sort_in": SortIn.POSTGRES}, id="who sorts"),
+            pytest.param(["--memory", "512MB"], {"memory_bytes": 512_000_000}, id="memory"),
+            pytest.param(["--memory", "0.5 GiB"], {"memory_bytes": 2**29}, id="memory in GiB"),
+            pytest.param(["--threads", "3"], {"threads": 3}, id="threads"),
+            pytest.param(["--jobs", "3"], {"jobs": 3}, id="jobs"),
+            pytest.param(["--max-connections", "2"], {"max_connections": 2}, id="connections"),
+            pytest.param(["--temp-dir", "there"], {"temp_dir": Path("there")}, id="where to spill"),
+            pytest.param(["--temp-limit", "2GB"], {"temp_limit_bytes": 2 * 10**9}, id="how much"),
+            pytest.param(["--temp-limit", "0"], {"temp_limit_bytes": 0}, id="not at all"),
+        ],
+    )
+    def test_each_option_reaches_the_settings(
+        self,
+        shell: Shell,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: list[str],
+        want: dict[str, Any],
+    ) -> None:
+        heard: list[Settings] = []
+
+        def listen(selection: Selection, settings: Settings) -> tuple[PlannedSource, ...]:
+            heard.append(settings)
+            return plan_export(selection, settings)
+
+        monkeypatch.setattr(survey, "plan_export", listen)
+        assert shell("export", "--source", AGES, "--plan", *arguments).code == 0
+        assert heard == [Settings(**({"dsn": heard[0].dsn} | want))]
+
+    @pytest.mark.parametrize(
+        ("environment", "arguments", "want"),
+        [
+            pytest.param("300MB", [], 300_000_000, id="the environment's"),
+            pytest.param("300MB", ["--memory", "400MB"], 400_000_000, id="the option's before it"),
+            pytest.param("", [], None, id="nothing"),
+        ],
+    )
+    def test_the_memory_may_stand_in_the_environment(
+        self,
+        shell: Shell,
+        monkeypatch: pytest.MonkeyPatch,
+        environment: str,
+        arguments: list[str],
+        want: int | None,
+    ) -> None:
+        monkeypatch.setenv("DUCKWARP_MEMORY", environment)
+        heard: list[int | None] = []
+
+        def listen(selection: Selection, settings: Settings) -> tuple[PlannedSource, ...]:
+            heard.append(settings.memory_bytes)
+            return plan_export(selection, settings)
+
+        monkeypatch.setattr(survey, "plan_export", listen)
+        assert shell("export", "--source", AGES, "--plan", *arguments).code == 0
+        assert heard == [want]
 
     def test_tables_are_exported_without_the_registry(self, shell: Shell, tmp_path: Path) -> None:
         got = shell(
@@ -217,6 +353,39 @@ class TestRefusals:
             ),
             pytest.param(
                 ["adhd", "--lock-timeout", "-1"], {}, 2, "--lock-timeout", id="below zero"
+            ),
+            pytest.param(
+                ["adhd", "--memory", "255MB"],
+                {},
+                2,
+                "--memory 255 MB is too little: the minimum is 256 MB",
+                id="memory below the minimum",
+            ),
+            pytest.param(
+                ["adhd", "--memory", "much"], {}, 2, '"much" is no size', id="no amount of memory"
+            ),
+            pytest.param(
+                ["adhd", "--temp-limit", "-1"], {}, 2, '"-1" is no size', id="no amount of disk"
+            ),
+            pytest.param(["adhd", "--temp-dir", ""], {}, 2, "it is empty", id="no folder"),
+            pytest.param(["adhd", "--threads", "0"], {}, 2, "--threads", id="no threads"),
+            pytest.param(["adhd", "--jobs", "0"], {}, 2, "--jobs", id="no jobs"),
+            pytest.param(
+                ["adhd", "--max-connections", "1"], {}, 2, "--max-connections", id="one connection"
+            ),
+            pytest.param(
+                ["adhd", "--statement-timeout", "-1"], {}, 2, "--statement-timeout", id="less time"
+            ),
+            pytest.param(
+                ["adhd", "--statement-timeout", "1e9"],
+                {},
+                2,
+                "--statement-timeout takes 0 to 2147483 seconds",
+                id="more time than the server knows",
+            ),
+            pytest.param(["adhd", "--order", "last"], {}, 2, "'all', 'first'", id="an order"),
+            pytest.param(
+                ["adhd", "--sort-in", "python"], {}, 2, "'auto', 'duckdb'", id="a place to sort"
             ),
             pytest.param(["adhd", "--nonsense"], {}, 2, "--nonsense", id="an unknown option"),
             pytest.param(["--table", "nodot"], {}, 2, "schema.name", id="a table without schema"),
@@ -276,6 +445,17 @@ class TestRefusals:
         assert got.code == 2
         assert "it is empty" in got.err
         assert files(tmp_path) == []
+
+    def test_a_folder_to_spill_into_that_is_a_file_is_named(
+        self, shell: Shell, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a_file").write_text("precious")
+        got = shell("export", "adhd", "--temp-dir", "a_file")
+        assert got.code == 3
+        assert got.err.startswith("error: cannot write to ")
+        assert "a_file: Not a directory" in got.err
+        assert (tmp_path / "a_file").read_text() == "precious"
+        assert files(tmp_path / "output") == []
 
     def test_a_database_without_a_registry_is_no_place_for_a_publication(
         self, shell: Shell, make_database: DatabaseMaker

@@ -37,6 +37,7 @@ from tests.runs import (
     export,
     promised_table,
     published_files,
+    reading_over,
     when,
 )
 from tests.support import Database, dsn_with
@@ -200,7 +201,7 @@ class TestFiles:
     def test_the_same_data_gives_the_same_bytes(
         self, demo_dsn: str, tmp_path: Path, demo_export: tuple[Path, list[ExportResult], Recorder]
     ) -> None:
-        export(demo_dsn, Selection(codes=(SUMMARY,)), tmp_path, threads=1, connections=1)
+        export(demo_dsn, Selection(codes=(SUMMARY,)), tmp_path, **reading_over(1))
         name = f"{SUMMARY}.parquet"
         assert (tmp_path / name).read_bytes() == (demo_export[0] / name).read_bytes()
 

@@ -28,6 +28,12 @@ ENDLESS = """
 UNMEASURABLE = """
     CREATE VIEW b AS
     SELECT n::numeric FROM generate_series(1, 100000000) AS n WHERE pg_sleep(0.01) IS NOT NULL"""
+# Rows of a megabyte, which are read by their bytes; that alone takes for ever.
+HUGE = """
+    CREATE VIEW b AS
+    SELECT n, repeat('x', 1000000) AS s, CASE WHEN stream.reads THEN pg_sleep(0.01) END::text AS p
+    FROM (SELECT current_query() LIKE 'COPY (SELECT c1%') AS stream (reads),
+         generate_series(1, CASE WHEN stream.reads THEN 100000 ELSE 40 END) AS n"""
 # Rows come at once and take long to sort and to write: wide, and in the reverse order.
 LARGE = """
     CREATE VIEW b AS
@@ -94,6 +100,11 @@ def reading(database: Database) -> bool:
     return sessions(database, "state = 'active' AND query LIKE 'COPY%\"b\"%'") > 0
 
 
+def streaming(database: Database) -> bool:
+    """Whether the server is sending the rows of `b` to the reader of huge values."""
+    return sessions(database, "state = 'active' AND query LIKE 'COPY (SELECT c1%\"b\"%'") > 0
+
+
 def sorting(database: Database) -> bool:
     """Whether all rows of `b` were sent, and the copy has not ended."""
     return sessions(database, "state LIKE 'idle in%' AND query LIKE 'COPY%\"b\"%'") > 0
@@ -110,6 +121,8 @@ def measuring(database: Database) -> bool:
         pytest.param(ENDLESS, reading, signal.SIGINT, 130, id="Ctrl-C while rows are read"),
         pytest.param(ENDLESS, reading, signal.SIGTERM, 143, id="SIGTERM while rows are read"),
         pytest.param(LARGE, sorting, signal.SIGTERM, 143, id="SIGTERM while rows are sorted"),
+        pytest.param(HUGE, streaming, signal.SIGINT, 130, id="Ctrl-C while huge values are read"),
+        pytest.param(HUGE, streaming, signal.SIGTERM, 143, id="SIGTERM while they are read"),
         pytest.param(ENDLESS, reading, signal.SIGHUP, 129, id="a closed terminal"),
         pytest.param(ENDLESS, connected, signal.SIGTERM, 143, id="SIGTERM once connected"),
         pytest.param(ENDLESS, connected, signal.SIGINT, 130, id="Ctrl-C once connected"),

@@ -14,7 +14,14 @@ import duckdb
 
 from duckwarp.engine.cells import GUARD
 from duckwarp.engine.footer import amend_footer
-from duckwarp.engine.plan import ExportPlan, copy_statement, in_one_range
+from duckwarp.engine.layout import Reader
+from duckwarp.engine.plan import (
+    LONG_ROW,
+    ExportPlan,
+    copy_statement,
+    in_one_range,
+    vector_streams,
+)
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.session import (
     Running,
@@ -24,9 +31,23 @@ from duckwarp.engine.session import (
     execute_on_server,
     leave_snapshot,
 )
+from duckwarp.engine.streaming import byte_stream
 from duckwarp.errors import RunError, SourceError
+from duckwarp.settings import Order
 
 _GUARD_MET = re.compile(rf"{GUARD} (\d+)")
+
+
+class OutOfMemory(Exception):
+    """DuckDB's limit of memory did not suffice; `spilling` says that it had no room to spill."""
+
+    def __init__(self, reason: str) -> None:
+        self.spilling = "offload" in reason or "max_temp_directory_size" in reason
+        super().__init__(reason.rstrip("."))
+
+
+class LongRowFound(Exception):
+    """A row has more text than row groups were made for: count the lengths, and plan again."""
 
 
 class SpecialValueFound(Exception):
@@ -46,40 +67,82 @@ class SpecialValueFound(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyJob:
-    """What one copy needs besides the session: the plan, the snapshot to read, where to write."""
+    """What one copy needs besides the session: the plan, the snapshot to read, where to write.
+
+    `max_connections` bounds the connections to the server, the snapshot's among them.
+    """
 
     plan: ExportPlan
     shared: SharedSnapshot
     path: Path
+    max_connections: int
 
 
 def start_copy(session: Session, job: CopyJob) -> Running[int]:
     """Start a copy; its result is the number of rows written.
 
-    The result raises `SpecialValueFound`, or `SourceError` with what went wrong.
+    The result raises `SpecialValueFound`, `LongRowFound`, `OutOfMemory`, or `SourceError` with what
+    went wrong.
     """
     return Running(session, _copy, session, job)
 
 
 def _copy(session: Session, job: CopyJob) -> int:
     try:
-        names = enter_snapshot(session, job.shared, len(job.plan.ranges))
-        plan = job.plan if len(names) == len(job.plan.ranges) else in_one_range(job.plan)
-        with _search_path(session, plan, names):
-            statement = copy_statement(plan, names[: len(plan.ranges)], str(job.path))
-            row = session.connection.execute(statement).fetchone()
-        _check_types(session, job)
-    except duckdb.Error as error:
+        with _written_as_planned(session, job.plan):
+            row = _rows_copied(session, job)
+            _check_types(session, job)
+    except (duckdb.Error, SourceError) as error:
         leave_snapshot(session)
-        met = _GUARD_MET.search(str(error))
-        if met is not None:
-            position = int(met[1])
-            raise SpecialValueFound(position, job.plan.columns[position - 1].name) from error
-        raise _translated(error) from error
+        raise _understood(error, job) from error
     except RunError as error:
         raise SourceError(str(error)) from error
     _amend(job)
+    return row
+
+
+def _understood(error: Exception, job: CopyJob) -> Exception:
+    """What an error means to those who plan."""
+    text = str(error)
+    if LONG_ROW in text:
+        return LongRowFound(LONG_ROW)
+    met = _GUARD_MET.search(text)
+    if met is not None:
+        position = int(met[1])
+        return SpecialValueFound(position, job.plan.columns[position - 1].name)
+    if isinstance(error, SourceError):
+        return error
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return OutOfMemory(_first_line(error))
+    return _translated(error)
+
+
+def _rows_copied(session: Session, job: CopyJob) -> int:
+    plan, path = job.plan, str(job.path)
+    if plan.layout.reader is Reader.BYTES:
+        with byte_stream(session, job.shared, plan, job.max_connections) as rows:
+            return _executed(session, copy_statement(plan, rows, path))
+    names = enter_snapshot(session, job.shared, len(plan.ranges))
+    if len(names) < len(plan.ranges):
+        plan = in_one_range(plan)
+    with _search_path(session, plan, names):
+        rows = vector_streams(plan, names[: len(plan.ranges)])
+        return _executed(session, copy_statement(plan, rows, path))
+
+
+def _executed(session: Session, statement: str) -> int:
+    row = session.connection.execute(statement).fetchone()
     return int(row[0]) if row else 0
+
+
+@contextlib.contextmanager
+def _written_as_planned(session: Session, plan: ExportPlan) -> Iterator[None]:
+    """The threads and the order of writing that the plan asks for, for one copy."""
+    kept = plan.order is not Order.NONE and plan.layout.reader is Reader.VECTORS
+    session.connection.execute(
+        f"SET threads = {plan.layout.threads}; SET preserve_insertion_order = {kept}"
+    )
+    yield
 
 
 @contextlib.contextmanager
@@ -129,21 +192,22 @@ _LIBPQ_SAID = re.compile(
 _MAX_REASON = 500
 
 
-def _translated(error: duckdb.Error) -> SourceError:
+def _translated(error: Exception) -> SourceError:
     """DuckDB's error in words that say what to do, without the query."""
-    text = str(error)
+    text, reason = str(error), _first_line(error)
     said = _SERVER_SAID.search(text)
     if said is not None and said["severity"] != "FATAL":
         return SourceError(f"PostgreSQL: {_shortened(said['message'])}")
     said = said or _LIBPQ_SAID.search(text)
     if said is not None:
         return SourceError(f"the connection to PostgreSQL was lost: {_shortened(said['message'])}")
-    reason = _shortened(next(iter(text.splitlines()), type(error).__name__))
     if os.strerror(errno.ENOSPC) in reason:
         return SourceError(f"the disk is full: {reason}")
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return SourceError(f"ran out of memory: {reason}")
     return SourceError(reason)
+
+
+def _first_line(error: Exception) -> str:
+    return _shortened(next(iter(str(error).splitlines()), type(error).__name__))
 
 
 def _shortened(text: str) -> str:

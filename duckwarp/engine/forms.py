@@ -59,7 +59,8 @@ def scalar_form(cell: Cell, context: Context) -> Form:
         duckdb_type=rule.duckdb_type,
         casts=rule.casts if rule.casts_only and source == cell.source else None,
         value=value,
-        order=rule.order,
+        # Without -0.0, which stops the copy where it is not reckoned with, the value is the key.
+        order=rule.order if context.signed_zeros else (),
         json=rule.json,
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,

@@ -1,38 +1,36 @@
 """`ExportPlan`: all that the engine needs to copy one source, as plain data. Pure, without I/O.
 
-What is selected and in what order, in how many ranges, in row groups of what size. The same plan
-can be run, pickled or shown.
+What is selected and in what order, in how many ranges, sorted where, in row groups of what size.
+The same plan can be run, pickled or shown.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from duckwarp.engine.layout import (
+    STREAM_ROW_GROUP_BYTES,
+    Layout,
+    Reader,
+    dictionary_bytes,
+    is_variable,
+    ranges_of,
+)
+from duckwarp.engine.lengths import has_text, length_in_duckdb
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.engine.types import Form
 from duckwarp.results import Loss
-from duckwarp.settings import Compression, Settings
+from duckwarp.settings import Compression, Order, Settings, SortIn
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Source
-from duckwarp.source.relations import Relation, RelationKind
 
-# DuckDB's own default, and the largest: readers expect row groups of about this size.
-MAX_ROW_GROUP_ROWS = 122_880
-VECTOR_ROWS = 2_048  # a row group is made of whole vectors
-# Buffers of a row group are held for every thread; wide rows get fewer of them. A function of the
-# schema alone, so that the same data give the same file.
-ROW_GROUP_BYTES = 64 * 1024 * 1024
-
-# TID range scans came with 14: without them every range would read the whole table.
-RANGES_SINCE = 140000
-# Below this a second connection costs more than it saves.
-RANGE_MIN_BYTES = 32 * 1024 * 1024
-WITH_CTID = frozenset(
-    {RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.MATERIALIZED_VIEW}
-)
+# The words of the error by which a copy is stopped at a row with more text than was reckoned with.
+LONG_ROW = "duckwarp met a long row"
+# Server encodings in which text in the order of its bytes is in the order of its code points, and
+# so in that of UTF-8; SQL_ASCII is passed on only where it is UTF-8.
+_ORDERED_ENCODINGS = frozenset({"UTF8", "SQL_ASCII", "LATIN1"})
 # The types whose text names objects, qualified or not as the search path has it.
 _NAMING_TYPES = frozenset(
     {"regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper"}
@@ -53,7 +51,8 @@ class ExportPlan:
     """How one source becomes one Parquet file.
 
     `ranges` are conditions on the rows, one for each connection, that together take every row
-    once. `expected_rows` is the planner's estimate, None where it has none. `hides_rows` says that
+    once. `transcoded` says that the server's text is not in the order of UTF-8. `expected_rows` is
+    the planner's estimate, None where it has none. `hides_rows` says that
     row-level security leaves rows out, as the user accepts. `footer_keys` are the keys of the
     file's footer, each with its text.
     """
@@ -62,9 +61,11 @@ class ExportPlan:
     schema: str
     table: str
     columns: tuple[PlannedColumn, ...]
+    layout: Layout
     ranges: tuple[str, ...]
-    row_group_rows: int
+    order: Order
     compression: Compression
+    transcoded: bool = False
     expected_rows: int | None
     empty_search_path: bool = False
     hides_rows: bool = False
@@ -81,28 +82,32 @@ class ExportPlan:
         return len({column.name.lower() for column in self.columns}) < len(self.columns)
 
 
-def build_plan(
+def build_plan(  # noqa: PLR0913  # what a plan is made of
     source: Source,
     columns: Sequence[PlannedColumn],
+    layout: Layout,
     settings: Settings,
     traits: ServerTraits,
     *,
     names_objects: bool,
     geo: str | None = None,
 ) -> ExportPlan:
-    """The plan for a source whose columns' forms are known.
+    """The plan for a source whose columns' forms and whose layout are known.
 
     `geo` is the JSON of the file's GeoParquet key, if it has geometries.
     """
     assert source.relation is not None
+    ctid = f"{RELATION_ALIAS}.ctid"
     return ExportPlan(
         code=source.code,
         schema=source.schema,
         table=source.table,
         columns=tuple(columns),
-        ranges=ranges_of(source.relation, settings.connections, traits),
-        row_group_rows=row_group_rows([column.form.width_bytes for column in columns]),
+        layout=layout,
+        ranges=ranges_of(source.relation, layout.connections, traits.block_bytes, ctid),
+        order=settings.order,
         compression=settings.compression,
+        transcoded=traits.encoding not in _ORDERED_ENCODINGS,
         expected_rows=source.relation.estimated_rows,
         empty_search_path=names_objects,
         footer_keys=() if geo is None else (("geo", geo),),
@@ -114,35 +119,6 @@ def names_objects(reaches: frozenset[str]) -> bool:
     return bool(reaches & _NAMING_TYPES)
 
 
-def row_group_rows(widths_bytes: Sequence[int]) -> int:
-    """Rows of a row group for columns of these usual widths: whole vectors, at most 122,880."""
-    rows = ROW_GROUP_BYTES // max(sum(widths_bytes), 1)
-    return max(VECTOR_ROWS, min(MAX_ROW_GROUP_ROWS, rows // VECTOR_ROWS * VECTOR_ROWS))
-
-
-def ranges_of(relation: Relation, connections: int, traits: ServerTraits) -> tuple[str, ...]:
-    """Conditions that divide the rows among connections, or a single empty one.
-
-    They are ranges of pages, the last one open: a table may have grown since its size was asked
-    for, and parts of it may be longer than others.
-    """
-    divisible = (
-        relation.kind in WITH_CTID
-        and traits.version >= RANGES_SINCE
-        and relation.size_bytes >= RANGE_MIN_BYTES
-        and not relation.has_foreign_part
-    )
-    if not divisible or connections < 2:
-        return ("",)
-    pages = relation.largest_heap_bytes // traits.block_bytes
-    bounds = [pages * part // connections for part in range(connections)] + [None]
-    ctid = f"{RELATION_ALIAS}.ctid"
-    return tuple(
-        f"{ctid} >= '({low},0)'" + ("" if high is None else f" AND {ctid} < '({high},0)'")
-        for low, high in itertools.pairwise(bounds)
-    )
-
-
 def in_one_range(plan: ExportPlan) -> ExportPlan:
     """The same plan over a single connection."""
     return replace(plan, ranges=("",))
@@ -150,40 +126,107 @@ def in_one_range(plan: ExportPlan) -> ExportPlan:
 
 def server_query(plan: ExportPlan, condition: str, limit: int | None = None) -> str:
     """What PostgreSQL is asked for one range; columns are named c1, c2, … whatever their names."""
+    sorts = plan.layout.sort_in is SortIn.POSTGRES
+    numbered = list(enumerate(plan.columns, start=1))
     selected = ", ".join(
-        f"{column.form.select} AS c{number}" for number, column in enumerate(plan.columns, start=1)
+        f"{_collated(c.form) if sorts else c.form.select} AS c{n}" for n, c in numbered
     )
     relation = f"{identifier(plan.schema)}.{identifier(plan.table)} AS {RELATION_ALIAS}"
-    where = f" WHERE {condition}" if condition else ""
-    return f"SELECT {selected} FROM {relation}{where}" + (
-        "" if limit is None else f" LIMIT {limit}"
+    query = f"SELECT {selected} FROM {relation}"
+    if condition:
+        query += f" WHERE {condition}"
+    if sorts:
+        keys = [key for n, c in _keyed(plan) for key in _server_keys(plan, n, c.form)]
+        query += f" ORDER BY {', '.join(keys)}"
+    return query if limit is None else f"{query} LIMIT {limit}"
+
+
+def _keyed(plan: ExportPlan) -> list[tuple[int, PlannedColumn]]:
+    """The columns that are keys of the order, with their numbers."""
+    numbered = list(enumerate(plan.columns, start=1))
+    return {Order.ALL: numbered, Order.FIRST: numbered[:1], Order.NONE: []}[plan.order]
+
+
+def _collated(form: Form) -> str:
+    """PostgreSQL's expression of the value, which sorts by its bytes if it is text.
+
+    As an entry of the select list it is its own key: a key besides would be a further entry, and
+    there is an end to them at 1,664.
+    """
+    # Elements that are bytes travel as hexadecimal digits, which are in the order of the bytes.
+    return f'({form.select}) COLLATE "C"' if has_text(form) else form.select
+
+
+def _server_keys(plan: ExportPlan, number: int, form: Form) -> tuple[str, ...]:
+    """The keys by which PostgreSQL sorts a column as DuckDB does."""
+    if plan.transcoded and has_text(form):
+        return (_each_on_server(form, "pg_catalog.convert_to({e}, 'UTF8')"),)
+    if form.signed_zeros:
+        # They tie in PostgreSQL, too, and -0 comes first.
+        return (str(number), _each_on_server(form, "({e}::pg_catalog.text <> '-0')"))
+    return (str(number),)
+
+
+def _each_on_server(form: Form, template: str) -> str:
+    """A template applied to the value, or to every element of a list."""
+    if not form.duckdb_type.endswith("[]"):
+        return template.replace("{e}", f"({form.select})")
+    return (
+        f"ARRAY(SELECT {template.replace('{e}', 'u.e')} FROM pg_catalog.unnest({form.select}) "
+        "WITH ORDINALITY AS u(e, o) ORDER BY u.o)"
     )
 
 
-def copy_statement(plan: ExportPlan, attachments: Sequence[str], path: str) -> str:
-    """DuckDB's COPY of the whole plan: one attachment for each range, all streaming at once."""
-    streams = " UNION ALL ".join(
+def vector_streams(plan: ExportPlan, attachments: Sequence[str]) -> str:
+    """DuckDB's query of all rows: one attachment for each range, all streaming at once."""
+    return " UNION ALL ".join(
         f"SELECT * FROM postgres_query({literal(name)}, {literal(server_query(plan, condition))})"
         for name, condition in zip(attachments, plan.ranges, strict=True)
     )
+
+
+def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
+    """DuckDB's COPY of the whole plan, of what the query `rows` gives under c1, c2, …"""
     numbered = list(enumerate(plan.columns, start=1))
     values = ", ".join(f"{c.form.value.replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
     # Names that DuckDB would change are put in place after the copy; see footer.py.
     named = ", ".join(
         f"t.c{n} AS {identifier(f'c{n}' if plan.renamed else c.name)}" for n, c in numbered
     )
-    keys = ", ".join(
-        key.replace("{d}", f"t.c{n}") for n, c in numbered for key in c.form.order or ("{d}",)
+    query = f"SELECT {named} FROM (SELECT {values} FROM ({rows}){_length_guard(plan)}) AS t"
+    if plan.layout.sort_in is SortIn.DUCKDB:
+        keys = [
+            key.replace("{d}", f"t.c{n}")
+            for n, c in _keyed(plan)
+            for key in c.form.order or ("{d}",)
+        ]
+        query += f" ORDER BY {', '.join(keys)}"
+    return f"COPY ({query}) TO {literal(path)} ({', '.join(_options(plan))})"
+
+
+def _length_guard(plan: ExportPlan) -> str:
+    """A condition that every row meets, or stops the copy because it has too much text."""
+    if plan.layout.max_text_bytes is None:
+        return ""
+    lengths = " + ".join(
+        f"coalesce({length_in_duckdb(c.form).replace('{d}', f'c{n}')}, 0)"
+        for n, c in enumerate(plan.columns, start=1)
+        if is_variable(c.form)
     )
-    return (
-        f"COPY (SELECT {named} FROM (SELECT {values} FROM ({streams})) AS t ORDER BY {keys}) "
-        f"TO {literal(path)} ({', '.join(_options(plan))})"
-    )
+    stop = f"{lengths} > {plan.layout.max_text_bytes} THEN error({literal(LONG_ROW)})"
+    return f" WHERE CASE WHEN {stop} ELSE true END"
 
 
 def _options(plan: ExportPlan) -> list[str]:
     codec = "uncompressed" if plan.compression is Compression.NONE else plan.compression.value
-    options = ["FORMAT parquet", f"COMPRESSION {codec}", f"ROW_GROUP_SIZE {plan.row_group_rows}"]
+    rows = plan.layout.row_group_rows
+    options = ["FORMAT parquet", f"COMPRESSION {codec}", f"ROW_GROUP_SIZE {rows}"]
+    if plan.layout.reader is Reader.BYTES:
+        options.append(f"ROW_GROUP_SIZE_BYTES {STREAM_ROW_GROUP_BYTES}")
+    texts = sum(has_text(column.form) for column in plan.columns)
+    if texts:
+        limit = dictionary_bytes(texts)
+        options.append(f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {limit}")
     if any(column.form.signed_zeros for column in plan.columns):
         options.append("DICTIONARY_SIZE_LIMIT 0")
     if plan.footer_keys:
@@ -194,16 +237,24 @@ def _options(plan: ExportPlan) -> list[str]:
 
 def explain(plan: ExportPlan) -> list[str]:
     """The plan in words, a line for each decision."""
-    streams = len(plan.ranges)
-    first = plan.columns[0].name
+    reading, *deciding = plan.layout.reasons
     lines = [
-        f"read {plan.schema}.{plan.table} in one snapshot over {streams} "
-        + ("connection" if streams == 1 else f"connections, {streams} ranges of pages"),
-        f'order by all columns, "{first}" first, ascending, NULLs last',
-        f"write {plan.code}.parquet ({plan.compression.value}) in row groups of "
-        f"{plan.row_group_rows:,} rows",
+        f"read {plan.schema}.{plan.table} in one snapshot {reading}",
+        _ordering(plan),
+        *deciding,
+        f"write {plan.code}.parquet ({plan.compression.value})",
     ]
     others = [c for c in plan.columns if not c.form.obvious]
     lines += [f'column "{c.name}" as {c.form.shown_type}' for c in others]
     lines += [str(loss) for loss in plan.losses]
     return lines
+
+
+def _ordering(plan: ExportPlan) -> str:
+    first = plan.columns[0].name
+    return {
+        Order.ALL: f'order by all columns, "{first}" first, ascending, NULLs last',
+        Order.FIRST: f'order by "{first}" alone, ascending, NULLs last: ties are left open, and '
+        "the bytes of the file depend on the run",
+        Order.NONE: "no order: the bytes of the file depend on the run",
+    }[plan.order]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
 import duckdb
-import psutil
 
+from duckwarp.engine.layout import Resources
+from duckwarp.engine.memory import Budget, give_memory_back
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
-from duckwarp.settings import ServerAddress, Settings
+from duckwarp.settings import ServerAddress, Settings, Spill
 from duckwarp.source.connection import with_advice, without_password
 
 T = TypeVar("T")
@@ -28,11 +30,11 @@ P = ParamSpec("P")
 EXTENSION_PACKAGE = "duckdb_extension_postgres_scanner"
 EXTENSION_FILE = "postgres_scanner.duckdb_extension"
 SECRET = "duckwarp_server"
-# DuckDB's share of the memory that is free when a run starts; the rest of the process and the
-# server's own cache live in the other half.
-MEMORY_SHARE = 0.5
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
+# Each of DuckDB's threads sorts and writes with buffers of its own.
+THREAD_BYTES = 80_000_000
+# What DuckDB frees in pieces of this size it gives back at once: kept, it adds up to 100 MB while
+# row groups of long text are written. At 4 MB it takes a twentieth of the time of a copy.
+FLUSH_THRESHOLD = "16MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Session:
     worker: ThreadPoolExecutor
     address: ServerAddress
     application_name: str
+    prefix: str = "pg"
     attached: list[str] = field(default_factory=list)
     reading: list[str] = field(default_factory=list)
 
@@ -65,42 +68,89 @@ class SharedSnapshot:
     locks: tuple[str, ...]
 
 
+def resources_of(settings: Settings, budget: Budget) -> Resources:
+    """What the copy of one source may use of the machine and of the server's connections."""
+    threads = settings.threads
+    if threads is None:
+        affordable = budget.duckdb_bytes // THREAD_BYTES
+        threads = max(1, min(len(os.sched_getaffinity(0)), affordable))
+    return Resources(
+        duckdb_bytes=budget.duckdb_bytes,
+        threads=threads,
+        # One more holds the snapshot.
+        connections=min(threads, settings.max_connections - 1),
+    )
+
+
 @contextlib.contextmanager
 def open_session(
-    address: ServerAddress, application_name: str, settings: Settings, spill_dir: Path
+    address: ServerAddress, application_name: str, resources: Resources, spill: Spill
 ) -> Iterator[Session]:
-    """A DuckDB that can attach `address`, spilling into `spill_dir`.
+    """A DuckDB that can attach `address`.
 
     Raises `ExtensionMissing`.
     """
+    give_memory_back()
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_persistent_secrets": False,
-        "memory_limit": f"{settings.memory_bytes or free_memory_bytes()}B",
-        "temp_directory": str(spill_dir),
+        "memory_limit": f"{resources.duckdb_bytes}B",
+        "threads": resources.threads,
+        "allocator_bulk_deallocation_flush_threshold": FLUSH_THRESHOLD,
+        "temp_directory": str(spill.folder),
     }
-    if settings.threads is not None:
-        config["threads"] = settings.threads
+    connection = duckdb.connect(":memory:", config=config)
+    with _served(connection, address, application_name) as session:
+        Running(session, _prepare, session, spill).result()
+        yield session
+
+
+@contextlib.contextmanager
+def session_beside(session: Session, number: int) -> Iterator[Session]:
+    """A further session in the same DuckDB, with a thread and attachments of its own."""
+    connection = session.connection.cursor()
+    address, name = session.address, session.application_name
+    with _served(connection, address, name, f"lane{number}_pg") as beside:
+        yield beside
+        Running(beside, detach, beside).result()
+
+
+@contextlib.contextmanager
+def _served(
+    connection: duckdb.DuckDBPyConnection,
+    address: ServerAddress,
+    application_name: str,
+    prefix: str = "pg",
+) -> Iterator[Session]:
+    """The session over a connection, which is closed at the end."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckwarp-duckdb") as worker:
-        connection = duckdb.connect(":memory:", config=config)
         session = Session(
             connection=connection,
             worker=worker,
             address=address,
             application_name=application_name,
+            prefix=prefix,
         )
         try:
-            Running(session, _prepare, session).result()
+            # DuckDB draws a bar of its own on standard output otherwise.
+            connection.execute("SET enable_progress_bar = false")
             yield session
         finally:
             worker.submit(_close, session).result()
 
 
-def _prepare(session: Session) -> None:
+def _prepare(session: Session, spill: Spill) -> None:
     _load_extension(session.connection)
+    if spill.limit_bytes is not None:
+        # As an option of connect() it is shown, and not heeded.
+        limit = f"{spill.limit_bytes}B"
+        session.connection.execute(f"SET GLOBAL max_temp_directory_size = {literal(limit)}")
     # A written file is looked at again: its geometries are bytes.
-    session.connection.execute("SET enable_geoparquet_conversion = false")
+    session.connection.execute("SET GLOBAL enable_geoparquet_conversion = false")
+    password = session.address.password
+    secret = f", PASSWORD {literal(password)}" if password is not None else ""
+    session.connection.execute(f"CREATE TEMPORARY SECRET {SECRET} (TYPE postgres{secret})")
 
 
 def _close(session: Session) -> None:
@@ -134,15 +184,6 @@ class Running(Generic[T]):
         self._session.connection.interrupt()
 
 
-def free_memory_bytes() -> int:
-    """DuckDB's share of the memory that the machine, or the control group, has free."""
-    available = psutil.virtual_memory().available
-    with contextlib.suppress(OSError, ValueError):
-        limit, used = int(CGROUP_LIMIT.read_text()), int(CGROUP_USED.read_text())
-        available = min(available, limit - used)
-    return max(int(available * MEMORY_SHARE), 256 * 1024 * 1024)
-
-
 def extension_path() -> Path | None:
     """Where the extension's package has the file for this DuckDB, None where it has none."""
     spec = importlib.util.find_spec(EXTENSION_PACKAGE)
@@ -172,14 +213,8 @@ def attach(session: Session, count: int) -> list[str]:
     They are fewer where the server, the role or a pooler grants no more connections. Raises
     `ConnectionFailed` where it grants none.
     """
-    if not session.attached:
-        password = session.address.password
-        secret = f", PASSWORD {literal(password)}" if password is not None else ""
-        session.connection.execute(
-            f"CREATE OR REPLACE TEMPORARY SECRET {SECRET} (TYPE postgres{secret})"
-        )
     for number in range(len(session.attached), count):
-        name = f"pg{number}"
+        name = f"{session.prefix}{number}"
         conninfo = _conninfo(session.address.parameters, session.application_name)
         try:
             session.connection.execute(
@@ -244,6 +279,13 @@ def _enter(
 def execute_on_server(session: Session, name: str, statement: str) -> None:
     """Run a statement of PostgreSQL's in the transaction of an attachment."""
     session.connection.execute(f"CALL postgres_execute({literal(name)}, {literal(statement)})")
+
+
+def detach(session: Session) -> None:
+    """Give all connections of the attachments back to the server."""
+    leave_snapshot(session)
+    while session.attached:
+        session.connection.execute(f"DETACH {session.attached.pop()}")
 
 
 def leave_snapshot(session: Session) -> None:

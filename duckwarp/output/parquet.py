@@ -38,7 +38,13 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
             f"the written file {path.name} has {metadata.num_rows:,} rows, "
             f"but {expected_rows:,} were read"
         )
-    return ParquetFacts(rows=metadata.num_rows, size_bytes=size_bytes, columns=columns)
+    groups = range(metadata.num_row_groups)
+    return ParquetFacts(
+        rows=metadata.num_rows,
+        size_bytes=size_bytes,
+        columns=columns,
+        row_group_rows=tuple(metadata.row_group(number).num_rows for number in groups),
+    )
 
 
 def _columns(path: Path, metadata: pq.FileMetaData) -> tuple[ColumnStatistics, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from duckwarp.errors import OutputUnusable, SourceError
+from duckwarp.settings import Settings, Spill
 
 STAGING_FOLDER = ".duckwarp"
 RUN_PREFIX = "run-"
@@ -33,11 +34,6 @@ class Staging:
 
     output_dir: Path
     folder: Path
-
-    @property
-    def spill_dir(self) -> Path:
-        """Where the engine may spill what does not fit into memory."""
-        return self.folder / "spill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,34 +73,59 @@ def open_staging(output_dir: Path) -> Iterator[Staging]:
     Removes what dead runs left, and itself at the end, however the run ends. Raises
     `OutputUnusable`.
     """
-    # Absolute, since libraries see more in a relative path than a path: `~x`, `file:x`.
-    base = output_dir.absolute() / STAGING_FOLDER
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        _make_base(base)
+    except FileExistsError as error:
+        raise OutputUnusable(output_dir, "it is not a folder") from error
+    except OSError as error:
+        raise OutputUnusable(output_dir, os.strerror(error.errno or errno.EIO)) from error
+    with _run_folder(output_dir) as folder:
+        yield Staging(output_dir=output_dir, folder=folder)
+
+
+@contextlib.contextmanager
+def open_spill(staging: Staging, settings: Settings) -> Iterator[Spill]:
+    """Where the run may spill: in its staging area, or in a folder of its own in another place.
+
+    Raises `OutputUnusable`.
+    """
+    if settings.temp_dir is None:
+        folder, place = staging.folder / "spill", staging.output_dir
+        yield Spill(folder=folder, place=place, limit_bytes=settings.temp_limit_bytes)
+        return
+    with _run_folder(settings.temp_dir, "temporary folder") as folder:
+        place, limit_bytes = settings.temp_dir, settings.temp_limit_bytes
+        yield Spill(folder=folder, place=place, limit_bytes=limit_bytes)
+
+
+@contextlib.contextmanager
+def _run_folder(parent: Path, called: str = "output folder") -> Iterator[Path]:
+    """A folder of this run's own in the hidden one of `parent`, held by a lock.
+
+    The hidden one must be ours: a symlink in its place would lead elsewhere.
+    """
+    # Absolute, since libraries see more in a relative path than a path: `~x`, `file:x`.
+    base = parent.absolute() / STAGING_FOLDER
+    if base.is_symlink():
+        raise OutputUnusable(parent, f"{base.name} in it is a symbolic link", called)
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
         name = f"{RUN_PREFIX}{secrets.token_hex(6)}"
         lock = FileLock(base / f"{name}{LOCK_SUFFIX}")
         lock.acquire()
         (base / name).mkdir(mode=0o700)
     except FileExistsError as error:
-        raise OutputUnusable(output_dir, "it is not a folder") from error
+        raise OutputUnusable(parent, "it is not a folder", called) from error
     except OSError as error:
-        raise OutputUnusable(output_dir, os.strerror(error.errno or errno.EIO)) from error
+        raise OutputUnusable(parent, os.strerror(error.errno or errno.EIO), called) from error
     try:
         _remove_dead_runs(base)
-        yield Staging(output_dir=output_dir, folder=base / name)
+        yield base / name
     finally:
         _remove_run(base, name)
         lock.release()
         with contextlib.suppress(OSError):
             base.rmdir()
-
-
-def _make_base(base: Path) -> None:
-    """A folder that is ours: a symlink in its place would lead out of the output folder."""
-    if base.is_symlink():
-        raise OutputUnusable(base.parent, f"{base.name} in it is a symbolic link")
-    base.mkdir(mode=0o700, exist_ok=True)
 
 
 def _remove_dead_runs(base: Path) -> None:
@@ -149,7 +170,7 @@ def publish(staging: Staging, code: str) -> Pair:
     for path in (target.parquet, target.markdown):
         if path.is_dir() and not path.is_symlink():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    previous = _second_name(target.parquet, staging.folder / "previous")
+    previous = _second_name(target.parquet, staging.folder / f"{code}.previous")
     try:
         source.parquet.replace(target.parquet)
     finally:

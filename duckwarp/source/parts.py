@@ -11,9 +11,10 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
+from psycopg import sql
 
 from duckwarp.source.registry import Source
-from duckwarp.source.relations import REACHED
+from duckwarp.source.relations import REACHED, RelationKind
 
 
 def parts_joined(connection: psycopg.Connection[Any], source: Source) -> list[str]:
@@ -21,10 +22,16 @@ def parts_joined(connection: psycopg.Connection[Any], source: Source) -> list[st
 
     Raises psycopg's errors.
     """
-    assert source.relation is not None
+    relation = source.relation
+    assert relation is not None
+    if relation.kind is RelationKind.MATERIALIZED_VIEW:
+        return []
+    if relation.kind is RelationKind.TABLE:
+        name = sql.Identifier(source.schema, source.table).as_string(connection)
+        return sorted(_children_joined(connection, relation.oid, name))
     joined: set[str] = set()
     with connection.transaction():
-        for oid, kind, name in connection.execute(_READ, [source.relation.oid]).fetchall():
+        for oid, kind, name in connection.execute(_READ, [relation.oid]).fetchall():
             if kind == "p":
                 joined |= {row[0] for row in connection.execute(_PARTITIONS_JOINED, [oid, oid])}
             else:

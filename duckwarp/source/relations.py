@@ -44,9 +44,10 @@ class Relation:
 
     `kind` is None for a relation that holds no rows to export (a sequence, an index, …), whose
     `relkind` stands in `raw_kind`. `estimated_rows` is the planner's estimate, None where nobody
-    has counted yet; `size_bytes` is what it takes on the server's disk, without indexes, and
-    `largest_heap_bytes` the size of its largest part without TOAST, both with all partitions and
-    children. `has_foreign_part` says that a part of it lives on another server.
+    has counted yet; `size_bytes` is what it takes on the server's disk, without indexes,
+    `heap_bytes` what each of its parts takes without TOAST, largest first: itself, partitions and
+    children. `toast_bytes` is what long values take, None where nobody can tell.
+    `has_foreign_part` says that a part of it lives on another server.
     `row_security_active` says that policies would hide rows from this role, and `name_is_text` that
     its name can be written in UTF-8, which a database in SQL_ASCII does not promise.
     """
@@ -56,7 +57,8 @@ class Relation:
     kind: RelationKind | None = None
     estimated_rows: int | None = None
     size_bytes: int = 0
-    largest_heap_bytes: int = 0
+    heap_bytes: tuple[int, ...] = ()
+    toast_bytes: int | None = None
     has_foreign_part: bool = False
     may_use_schema: bool = True
     row_security_active: bool = False
@@ -81,7 +83,8 @@ def find_relations(
             kind=kinds.get(row.relkind),
             estimated_rows=row.estimated_rows,
             size_bytes=row.size_bytes,
-            largest_heap_bytes=row.largest_heap_bytes,
+            heap_bytes=tuple(row.heap_bytes),
+            toast_bytes=row.toast_bytes,
             has_foreign_part=row.has_foreign_part,
             may_use_schema=row.may_use_schema,
             row_security_active=row.row_security_active,
@@ -126,19 +129,24 @@ _RELATIONS = """
             SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid
         )
         SELECT coalesce(sum(size.of_table), 0)::int8 AS size_bytes,
-               coalesce(max(size.of_heap), 0)::int8 AS largest_heap_bytes,
+               coalesce(pg_catalog.array_agg(size.of_heap ORDER BY size.of_heap DESC), '{}')
+                   AS heap_bytes,
+               CASE WHEN bool_and(size.of_toast IS NOT NULL)
+                    THEN sum(size.of_toast)::int8 END AS toast_bytes,
                coalesce(bool_or(part.relkind = 'f'), false) AS has_foreign_part,
                CASE WHEN bool_and(part.reltuples >= 0 AND part.relpages > 0)
                     THEN sum(part.reltuples)::int8 END AS estimated_rows
         FROM tree JOIN pg_catalog.pg_class part USING (oid)
         CROSS JOIN LATERAL (
-            SELECT pg_catalog.pg_table_size(part.oid), pg_catalog.pg_relation_size(part.oid)
+            SELECT pg_catalog.pg_table_size(part.oid), pg_catalog.pg_relation_size(part.oid),
+                   CASE WHEN part.relkind <> 'f' THEN coalesce(
+                       pg_catalog.pg_relation_size(nullif(part.reltoastrelid, 0)), 0) END
             WHERE part.oid NOT IN (SELECT relation FROM being_changed WHERE relation IS NOT NULL)
             UNION ALL
-            SELECT relpages * pages.bytes, relpages * pages.bytes
+            SELECT relpages * pages.bytes, relpages * pages.bytes, NULL
             FROM (SELECT pg_catalog.current_setting('block_size')::int8) AS pages (bytes)
             WHERE part.oid IN (SELECT relation FROM being_changed)
-        ) AS size (of_table, of_heap)
+        ) AS size (of_table, of_heap, of_toast)
         WHERE part.relkind IN ('r', 'm', 'f')
     ) parts
     WHERE c.relkind <> 'c'"""

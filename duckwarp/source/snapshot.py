@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from duckwarp.errors import RelationMissing, RunError, SourceError
 from duckwarp.settings import ServerAddress, Settings
@@ -123,10 +124,37 @@ def open_snapshot(
         )
 
 
+@contextlib.contextmanager
+def joined_snapshot(
+    address: ServerAddress, application_name: str, snapshot_id: str, settings: Mapping[str, str]
+) -> Iterator[psycopg.Connection[Any]]:
+    """A further session that reads a run's snapshot, in a transaction that ends with it.
+
+    What the server says in it is a `SourceError`.
+    """
+    conninfo = make_conninfo("", **address.parameters, password=address.password)
+    try:
+        with contextlib.closing(connect(conninfo, application_name)) as connection:
+            apply_settings(connection, settings)
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            join = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_id))
+            connection.execute(join)
+            yield connection
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or " ".join(str(error).split())
+        is_lost = error.sqlstate is None or isinstance(error, pg_errors.AdminShutdown)
+        what = "the connection to PostgreSQL was lost" if is_lost else "PostgreSQL"
+        raise SourceError(f"{what}: {reason}") from error
+
+
 def _chosen(settings: Settings) -> dict[str, str]:
     """The session settings that are the user's choice."""
-    row_security = {"row_security": "on"} if settings.enable_row_security else {}
-    return {"lock_timeout": _milliseconds(settings.lock_timeout_seconds)} | row_security
+    chosen = {"lock_timeout": _milliseconds(settings.lock_timeout_seconds)}
+    if settings.enable_row_security:
+        chosen["row_security"] = "on"
+    if settings.statement_timeout_seconds:
+        chosen["statement_timeout"] = _milliseconds(settings.statement_timeout_seconds)
+    return chosen
 
 
 def _milliseconds(seconds: float) -> str:

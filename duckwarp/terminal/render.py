@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from duckwarp.results import SourceState
+from duckwarp.sizes import size_text
 from duckwarp.terminal import wording
 from duckwarp.terminal.listing import Heading, Line, Listing, Row, indented
 from duckwarp.terminal.report import STATE_STYLES
@@ -62,7 +63,7 @@ def _source_row(source: Source) -> Row:
     relation, loaded = source.relation, source.last_load_at
     figures = ("no", "", "")
     if relation is not None:
-        figures = ("yes", estimate(source), wording.size(relation.size_bytes))
+        figures = ("yes", estimate(source), size_text(relation.size_bytes))
     return Row(
         cells=(
             source.code,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from duckwarp.results import RunReport, SourceOutcome, SourceState
+from duckwarp.sizes import size_text
 from duckwarp.terminal import wording
 from duckwarp.terminal.listing import Heading, Line, Listing, Row, indented
 
@@ -24,7 +25,7 @@ def report_page(report: RunReport, width: int | None) -> Iterator[Line]:
 
 def _report_listing(report: RunReport) -> Listing:
     sources = wording.counted(len(report.outcomes), "source")
-    figures = (f"{report.total_rows:,}", "", wording.size(report.total_bytes))
+    figures = (f"{report.total_rows:,}", "", size_text(report.total_bytes))
     return Listing(
         headings=(
             Heading(title="source"),
@@ -44,7 +45,7 @@ def _outcome_row(outcome: SourceOutcome) -> Row:
     figures = ["", "", ""]
     if outcome.result is not None and outcome.result.success:
         result = outcome.result
-        size = wording.size(outcome.size_bytes)
+        size = size_text(outcome.size_bytes)
         figures = [f"{result.row_count:,}", f"{result.column_count:,}", size]
     skipped = outcome.state is SourceState.SKIPPED
     figures.append("" if skipped else wording.duration(outcome.seconds))

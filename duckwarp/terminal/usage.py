@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from duckwarp.settings import Compression, SpecialValues
+from duckwarp.settings import MIN_CONNECTIONS, Compression, Order, SortIn, SpecialValues
+from duckwarp.sizes import parse_size
 
 
 class ExitCode(IntEnum):
@@ -60,6 +61,7 @@ Examples:
   duckwarp export --source adhd_summary_open_referrals_age --output /srv/open
   duckwarp export --all --compression zstd --quiet --events events.jsonl
   duckwarp export --table 'staging."Odd Name"' --table public.regions
+  duckwarp export adhd --memory 512MB --max-connections 2
   duckwarp export adhd --plan
 """
 
@@ -115,6 +117,7 @@ class Command(TyperCommand):
 _WHAT = "Which sources"
 _WHERE = "Where from and where to"
 _HOW = "How it is written"
+_LIMITS = "What it may use"
 _SHOW = "What is shown"
 
 
@@ -234,6 +237,104 @@ LockTimeout = Annotated[
         metavar="SECONDS",
         help="How long to wait for a table that is being altered.",
         show_default=True,
+    ),
+]
+OrderChoice = Annotated[
+    Order,
+    _option(
+        _HOW,
+        "--order",
+        help="By all columns, the first one first; by the first column alone, ties left open; or "
+        "as rows come. Only the first gives the same bytes every time.",
+    ),
+]
+SortInChoice = Annotated[
+    SortIn,
+    _option(_HOW, "--sort-in", help="Who sorts; auto chooses by the table, and --plan says why."),
+]
+
+
+def _size(given: str | int) -> int:
+    return given if isinstance(given, int) else parse_size(given)
+
+
+Memory = Annotated[
+    int | None,
+    _option(
+        _LIMITS,
+        "--memory",
+        metavar="SIZE",
+        envvar="DUCKWARP_MEMORY",
+        parser=_size,
+        help="The resident memory of the whole process, at least 256MB. "
+        "[default: 1GB, or half of what is free where that is less]",
+        show_default=False,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    _option(
+        _LIMITS,
+        "--threads",
+        min=1,
+        metavar="NUMBER",
+        help="Threads that sort and write. [default: as many as processors and memory allow]",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    _option(
+        _LIMITS,
+        "--jobs",
+        min=1,
+        metavar="NUMBER",
+        help="Small tables that are exported side by side. [default: one for each thread]",
+        show_default=False,
+    ),
+]
+MaxConnections = Annotated[
+    int,
+    _option(
+        _LIMITS,
+        "--max-connections",
+        min=MIN_CONNECTIONS,
+        metavar="NUMBER",
+        help="Connections to the server, the one that holds the snapshot among them.",
+        show_default=True,
+    ),
+]
+StatementTimeout = Annotated[
+    float,
+    _option(
+        _LIMITS,
+        "--statement-timeout",
+        min=0.0,
+        metavar="SECONDS",
+        help="The longest that a statement may take on the server; 0 is no limit.",
+        show_default=True,
+    ),
+]
+TempDir = Annotated[
+    Path | None,
+    _option(
+        _LIMITS,
+        "--temp-dir",
+        metavar="FOLDER",
+        help="Where a sort may spill. [default: the output folder]",
+        show_default=False,
+        parser=_folder,
+    ),
+]
+TempLimit = Annotated[
+    int | None,
+    _option(
+        _LIMITS,
+        "--temp-limit",
+        metavar="SIZE",
+        parser=_size,
+        help="The most that a sort may spill. [default: what is free]",
+        show_default=False,
     ),
 ]
 Period = Annotated[

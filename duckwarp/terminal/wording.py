@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import unicodedata
 
-_SIZES = (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000))
 _UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -15,16 +14,6 @@ _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 def counted(count: int, noun: str) -> str:
     """`1 row`, `1,304 rows`; the noun takes its plural with an s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size(size_bytes: int) -> str:
-    """`512 B`, `11.8 kB`, `197 kB`, `1.3 GB`: in powers of 1000, with three digits at most."""
-    for unit, unit_bytes in _SIZES:
-        # What would round up to 1000 of the smaller unit is shown as 1.0 of this one.
-        if size_bytes >= unit_bytes * 0.9995:
-            scaled = size_bytes / unit_bytes
-            return f"{scaled:,.1f} {unit}" if scaled < 99.95 else f"{scaled:,.0f} {unit}"
-    return f"{size_bytes} B"
 
 
 def duration(seconds: float) -> str:

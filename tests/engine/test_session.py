@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import duckdb
@@ -10,15 +11,18 @@ import pytest
 from psycopg import sql
 
 from duckwarp.engine import session
-from duckwarp.engine.session import extension_path, free_memory_bytes, open_session
+from duckwarp.engine.layout import Resources
+from duckwarp.engine.memory import Budget
+from duckwarp.engine.session import extension_path, open_session, resources_of
 from duckwarp.errors import ExtensionMissing
 from duckwarp.events import EventType
-from duckwarp.settings import ServerAddress, Settings
+from duckwarp.settings import ServerAddress, Settings, Spill
 from duckwarp.source.registry import Selection
-from tests.runs import Recorder, export, published_files
+from tests.runs import Recorder, export, published_files, reading_over
 from tests.support import Database
 
 NOWHERE = ServerAddress(parameters={})
+FEW = Resources(duckdb_bytes=300_000_000, threads=1, connections=1)
 
 
 class TestExtension:
@@ -37,7 +41,7 @@ class TestExtension:
             monkeypatch.setenv(name, "http://127.0.0.1:1")
         with (
             pytest.raises(ExtensionMissing) as caught,
-            open_session(NOWHERE, "duckwarp x", Settings(), tmp_path),
+            open_session(NOWHERE, "duckwarp x", FEW, Spill(folder=tmp_path, place=tmp_path)),
         ):
             pass
         assert f"duckdb-extension-postgres-scanner=={duckdb.__version__}" in str(caught.value)
@@ -57,29 +61,59 @@ class TestExtension:
 
 
 class TestLimits:
-    def test_memory_threads_and_the_spill_folder_are_the_run_s(self, tmp_path: Path) -> None:
-        settings = Settings(memory_bytes=300_000_000, threads=1)
-        with open_session(NOWHERE, "duckwarp x", settings, tmp_path / "spill") as opened:
+    @pytest.mark.parametrize(
+        ("limit_bytes", "allowed"),
+        [
+            pytest.param(50_000_000, "47.6 MiB", id="limited"),
+            pytest.param(0, "0 bytes", id="not at all"),
+        ],
+    )
+    def test_memory_threads_and_what_may_spill_where_are_the_run_s(
+        self, tmp_path: Path, limit_bytes: int, allowed: str
+    ) -> None:
+        spill = Spill(folder=tmp_path / "spill", place=tmp_path, limit_bytes=limit_bytes)
+        with open_session(NOWHERE, "duckwarp x", FEW, spill) as opened:
             rows = opened.connection.execute(
                 "SELECT current_setting('memory_limit'), current_setting('threads'), "
-                "current_setting('temp_directory')"
+                "current_setting('temp_directory'), current_setting('max_temp_directory_size')"
             ).fetchall()
-        assert rows == [("286.1 MiB", 1, str(tmp_path / "spill"))]
+        assert rows == [("286.1 MiB", 1, str(tmp_path / "spill"), allowed)]
 
-    def test_without_a_limit_it_takes_half_of_what_is_free(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("settings", "duckdb_bytes", "want"),
+        [
+            pytest.param({"threads": 1}, 10**9, (1, 1), id="one thread reads over one connection"),
+            pytest.param({"threads": 3}, 10**9, (3, 3), id="each thread has its connection"),
+            pytest.param(
+                {"threads": 9}, 10**9, (9, 4), id="as many as there may be, but the snapshot's"
+            ),
+            pytest.param(
+                {"threads": 9, "max_connections": 2}, 10**9, (9, 1), id="two: one of them reads"
+            ),
+            pytest.param({}, 150_000_000, (1, 1), id="no more threads than memory allows"),
+            pytest.param({}, 60_000_000, (1, 1), id="but one at least"),
+            pytest.param(
+                {"threads": 2},
+                60_000_000,
+                (2, 2),
+                id="whatever the memory, if so many are asked for",
+            ),
+        ],
+    )
+    def test_threads_and_connections_follow_from_the_settings_and_the_memory(
+        self, settings: dict[str, int], duckdb_bytes: int, want: tuple[int, int]
     ) -> None:
-        limit, used = tmp_path / "max", tmp_path / "current"
-        monkeypatch.setattr(session, "CGROUP_LIMIT", limit)
-        monkeypatch.setattr(session, "CGROUP_USED", used)
-        without = free_memory_bytes()
-        limit.write_text("2000000000\n")
-        used.write_text("500000000\n")
-        assert free_memory_bytes() == 750_000_000
-        limit.write_text("max\n")
-        assert free_memory_bytes() == pytest.approx(without, rel=0.2)
-        limit.write_text("1000\n")
-        assert free_memory_bytes() == 256 * 1024 * 1024
+        budget = Budget(process_bytes=10**10, duckdb_bytes=duckdb_bytes)
+        got = resources_of(Settings(**settings), budget)
+        assert (got.threads, got.connections) == want
+        assert got.duckdb_bytes == duckdb_bytes
+        assert not got.is_frugal
+
+    def test_without_a_number_each_processor_of_the_process_has_a_thread(self) -> None:
+        budget = Budget(process_bytes=10**12, duckdb_bytes=10**12)
+        processors = len(os.sched_getaffinity(0))
+        got = resources_of(Settings(max_connections=10**6), budget)
+        assert (got.threads, got.connections) == (processors, processors)
 
 
 # Names that PostgreSQL takes and that go wrong where one quote is missing.
@@ -125,7 +159,7 @@ class TestNames:
         connections: int,
     ) -> None:
         """The schema, the table and a column have the name; the registry names them."""
-        monkeypatch.setattr("duckwarp.engine.plan.RANGE_MIN_BYTES", 1)
+        monkeypatch.setattr("duckwarp.engine.layout.RANGE_MIN_BYTES", 2)
         schema, table, column = sql.Identifier(name), sql.Identifier(name, name), name
         create = sql.SQL(
             "CREATE SCHEMA {schema}; CREATE SCHEMA registry; "
@@ -149,7 +183,7 @@ class TestNames:
             Selection(publication="code"),
             tmp_path,
             registry_schema="registry",
-            connections=connections,
+            **reading_over(connections),
         )
         assert [result.error for result in report.results] == [None]
         got = pq.read_table(tmp_path / "code.parquet")

@@ -152,11 +152,12 @@ class TestPublishing:
 HOLDING = """
 import sys
 from pathlib import Path
-from duckwarp.output.staging import open_staging
-with open_staging(Path(sys.argv[1])) as staging:
+from duckwarp.output.staging import open_spill, open_staging
+from duckwarp.settings import Settings
+with open_staging(Path(sys.argv[1])) as staging, open_spill(staging, Settings()) as spill:
     (staging.folder / "half.parquet").write_text("half")
-    staging.spill_dir.mkdir()
-    (staging.spill_dir / "spilled").write_text("spilled")
+    spill.folder.mkdir()
+    (spill.folder / "spilled").write_text("spilled")
     print(staging.folder, flush=True)
     sys.stdin.read()
 """

@@ -374,13 +374,15 @@ class TestRelations:
             "ANALYZE r"
         )
         [source] = sources_of(database.dsn, Selection(tables=("public.r",)))
-        [(sizes, largest)] = database.execute(
-            "SELECT pg_table_size('r1') + pg_table_size('r2'), pg_relation_size('r2')"
+        [(sizes, *heaps)] = database.execute(
+            "SELECT pg_table_size('r1') + pg_table_size('r2'), "
+            "pg_relation_size('r2'), pg_relation_size('r1')"
         )
         assert source.relation is not None
         assert source.relation.estimated_rows == 1000
         assert source.relation.size_bytes == sizes
-        assert source.relation.largest_heap_bytes == largest
+        assert source.relation.heap_bytes == tuple(heaps)
+        assert heaps[0] > heaps[1] > 0
 
     def test_rows_that_nobody_has_counted_are_unknown(self, database: Database) -> None:
         database.execute("CREATE TABLE r (n int); INSERT INTO r VALUES (1)")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import errors as pg_errors
 
-from duckwarp.engine import plan
+from duckwarp.engine import layout
 from duckwarp.errors import RunError
 from duckwarp.events import EventType
 from duckwarp.results import SourceState
@@ -24,7 +24,15 @@ from duckwarp.source import registry, snapshot
 from duckwarp.source.connection import APPLICATION_NAME
 from duckwarp.source.registry import Selection, Source
 from tests.conftest import DatabaseMaker, RoleMaker
-from tests.runs import Recorder, by_code, column_values, export, published_files, when
+from tests.runs import (
+    Recorder,
+    by_code,
+    column_values,
+    export,
+    published_files,
+    reading_over,
+    when,
+)
 from tests.support import Database, dsn_with
 
 PUBLIC = Selection(schema="public")
@@ -70,7 +78,7 @@ class TestOneSnapshot:
         connections: int,
     ) -> None:
         """They read the snapshot that was exported, not one of their own."""
-        monkeypatch.setattr(plan, "RANGE_MIN_BYTES", 1)
+        monkeypatch.setattr(layout, "RANGE_MIN_BYTES", 2)
         original = snapshot._export_snapshot
         loaded: list[bool] = []
 
@@ -81,7 +89,7 @@ class TestOneSnapshot:
             return snapshot_id
 
         monkeypatch.setattr(snapshot, "_export_snapshot", export_and_load)
-        export(two_tables, named("a", "b"), tmp_path, connections=connections)
+        export(two_tables, named("a", "b"), tmp_path, **reading_over(connections))
         assert loaded == [True]
         assert column_values(tmp_path / "a.parquet", "n") == [1]
         assert column_values(tmp_path / "b.parquet", "n") == [1]
@@ -624,7 +632,7 @@ FILLED = """
 class TestRanges:
     @pytest.fixture(autouse=True)
     def _ranges_for_small_tables(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(plan, "RANGE_MIN_BYTES", 1)
+        monkeypatch.setattr(layout, "RANGE_MIN_BYTES", 2)
 
     @pytest.mark.parametrize(
         "statements",
@@ -671,7 +679,7 @@ class TestRanges:
                     row[0] for row in database.execute("SELECT count(*)" + DUCKWARP_SESSIONS)
                 )
 
-        export(database, named("t"), tmp_path, Recorder(count), connections=connections)
+        export(database, named("t"), tmp_path, Recorder(count), **reading_over(connections))
         got = [tuple(row.values()) for row in pq.read_table(tmp_path / "t.parquet").to_pylist()]
         want = database.execute('SELECT * FROM t ORDER BY n, s COLLATE "C"')
         assert len(want) > 1000

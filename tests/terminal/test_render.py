@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from duckwarp.results import ExportResult, Loss, RunReport, SourceOutcome, SourceState
+from duckwarp.sizes import size_text
 from duckwarp.terminal import wording
 from duckwarp.terminal.documents import report_document
 from duckwarp.terminal.listing import Heading, Listing, Row, fold
@@ -199,7 +200,7 @@ class TestWording:
         ],
     )
     def test_sizes(self, size_bytes: int, want: str) -> None:
-        assert wording.size(size_bytes) == want
+        assert size_text(size_bytes) == want
 
     @pytest.mark.parametrize(
         ("seconds", "want"),

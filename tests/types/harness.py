@@ -43,15 +43,14 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def scratch_database(
-    server_dsn: str, worker_id: str, *, encoding: str = "UTF8"
+    server_dsn: str, worker_id: str, *, encoding: str = "UTF8", options: str = ""
 ) -> Iterator[Database]:
-    """An empty database that lives longer than one test."""
+    """An empty database that lives longer than one test, with further `options` of its making."""
     name = f"duckwarp_types_{worker_id}_{uuid.uuid4().hex[:8]}_{next(_numbers)}"
     server = Database(dsn=server_dsn)
-    options = f"TEMPLATE template0 ENCODING '{encoding}'"
     if encoding != "UTF8":
         options += " LOCALE 'C'"
-    server.execute(f"CREATE DATABASE {name} {options}")
+    server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' {options}")
     try:
         yield Database(dsn=dsn_with(server_dsn, dbname=name))
     finally:

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from duckwarp.engine.layout import Resources
 from duckwarp.engine.plan import server_query
-from duckwarp.planning import Experience, plan_source
+from duckwarp.planning import plan_source
 from duckwarp.settings import Settings
 from duckwarp.source.metadata import describe
-from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import Selection, find_sources
+from duckwarp.source.registry import Selection
+from duckwarp.source.snapshot import open_snapshot
 from tests.support import Database
 from tests.types.harness import export, file_types
 
@@ -136,8 +136,7 @@ def test_a_partition_that_is_attached_meanwhile_stops_or_is_measured(
         CREATE TABLE staging.t (k int, v numeric) PARTITION BY LIST (k);
         CREATE TABLE staging.t_1 PARTITION OF staging.t FOR VALUES IN (1);
         INSERT INTO staging.t VALUES (1, 1)""")
-    with changing.connect() as connection:
-        query = guarded_query(connection, "t")
+    query = guarded_query(changing, "t")
     changing.execute("""
         CREATE TABLE staging.t_2 (k int, v numeric); INSERT INTO staging.t_2 VALUES (2, 0.5);
         ALTER TABLE staging.t ATTACH PARTITION staging.t_2 FOR VALUES IN (2)""")
@@ -169,19 +168,19 @@ def test_only_what_may_change_within_a_snapshot_pays_for_guards(
     changing: Database, relation: str, has_guard: bool
 ) -> None:
     changing.execute(relation)
-    with changing.connect() as connection:
-        query = guarded_query(connection, "r")
+    query = guarded_query(changing, "r")
     assert ("duckwarp met" in query) == has_guard
     assert "numeric(18,0)" in query
 
 
-def guarded_query(connection: psycopg.Connection[Any], table: str) -> str:
+def guarded_query(database: Database, table: str) -> str:
     """What the server is asked for a measured relation of the schema."""
-    (source,) = find_sources(connection, Selection(tables=(f"staging.{table}",)), "staging")
-    columns = describe(connection, [source], "staging")[source.code]
-    traits = ServerTraits(version=150000, encoding="UTF8", money_scale=2, block_bytes=8192)
-    plan = plan_source(connection, source, columns, Settings(), traits, Experience())
-    return server_query(plan, "")
+    settings = Settings(dsn=database.dsn)
+    resources = Resources(duckdb_bytes=500_000_000, threads=1, connections=1)
+    with open_snapshot(Selection(tables=(f"staging.{table}",)), settings, {}) as snapshot:
+        (source,) = snapshot.sources
+        columns = describe(snapshot.connection, [source], "staging")[source.code]
+        return server_query(plan_source(snapshot, source, columns, settings, resources), "")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp.engine import plan as planning_limits
+from duckwarp.engine import layout
+from tests.runs import reading_over
 from tests.support import Database
 from tests.types.harness import Exported, by_duckdb, by_pyarrow, export, sha256, texts
 
@@ -167,7 +168,7 @@ MANY = """
 def test_the_same_rows_give_the_same_bytes_whatever_moves_them(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning_limits, "RANGE_MIN_BYTES", 0)
+    monkeypatch.setattr(layout, "RANGE_MIN_BYTES", 2)
     database.execute("CREATE SCHEMA staging")
     for table, order in (("one", "n"), ("two", "n DESC"), ("three", "n % 17, n")):
         database.execute(MANY.format(table=table, order=order))
@@ -177,7 +178,7 @@ def test_the_same_rows_give_the_same_bytes_whatever_moves_them(
         CLUSTER staging.clustered USING i""")
     digests = set()
     for number, settings in enumerate(
-        ({"threads": 1, "connections": 1}, {"threads": 2, "connections": 3}, {"threads": 4})
+        (reading_over(1), {"threads": 2, "max_connections": 4}, reading_over(3), {"threads": 4})
     ):
         exported = export(database.dsn, tmp_path / str(number), **settings)
         assert exported.report.total_rows == 80_000

@@ -1,0 +1,115 @@
+"""How much memory a run may use, and how much of it is DuckDB's.
+
+The budget is for the resident memory of the whole process. DuckDB counts most of what it uses
+against a limit of its own; what it does not count, and what Python, libpq and Arrow use, has to fit
+beside it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from duckwarp.errors import RunError
+from duckwarp.settings import MIN_MEMORY_BYTES, Settings
+from duckwarp.sizes import size_text
+
+DEFAULT_BYTES = 1_000_000_000
+FREE_SHARE = 0.5
+# What the process holds besides what DuckDB counts: its modules, the buffers of libpq and of the
+# writer, what the allocator keeps, and a share that grows with DuckDB's limit. Seen with 20 million
+# rows at 512 MB and 1 GB; `python -m benchmarks --only memory` measures it.
+UNCOUNTED_BYTES = 200_000_000
+UNCOUNTED_SHARE = 0.19
+# DuckDB's limit at the least, in which it writes what the server has sorted.
+MIN_DUCKDB_BYTES = 60_000_000
+# Where the kernel tells what a control group may use: version 2, then version 1.
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+# glibc's options of mallopt(3). Blocks of the size of DuckDB's come from the kernel and go back to
+# it: kept ones are fragments that add up to 100 MB over a sort.
+_MALLOC_OPTIONS = {-1: 8 * 1024 * 1024, -2: 1024 * 1024, -3: 64 * 1024, -8: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The memory of a run, in bytes: of the whole process, and DuckDB's limit in it."""
+
+    process_bytes: int
+    duckdb_bytes: int
+
+
+def memory_budget(settings: Settings) -> Budget:
+    """What the settings allow, or what suits the machine.
+
+    Raises `RunError` where the machine has too little.
+    """
+    process_bytes = settings.memory_bytes or min(
+        DEFAULT_BYTES, int(free_memory_bytes() * FREE_SHARE)
+    )
+    if process_bytes < MIN_MEMORY_BYTES:
+        raise RunError(
+            f"half of the memory that is free here is {size_text(process_bytes)}, and a run needs "
+            f"at least {size_text(MIN_MEMORY_BYTES)}: free some, or allow more with --memory"
+        )
+    counted = int(process_bytes * (1 - UNCOUNTED_SHARE)) - UNCOUNTED_BYTES
+    return Budget(process_bytes=process_bytes, duckdb_bytes=max(counted, MIN_DUCKDB_BYTES))
+
+
+def free_memory_bytes() -> int:
+    """The memory that the machine, or one of the process's control groups, has free."""
+    return min([psutil.virtual_memory().available, *_free_in_cgroups(_CGROUPS, _MEMBERSHIP)])
+
+
+def _free_in_cgroups(root: Path, membership: Path) -> list[int]:
+    """What is left to each control group with a limit that the process is in, or below."""
+    free = []
+    for folder in _cgroup_folders(root, membership):
+        for limit, used in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            # "max", or no such file, is no limit.
+            with suppress(OSError, ValueError):
+                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+                free.append(max(left + _reclaimable_bytes(folder), 0))
+    return free
+
+
+def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
+    """The folders of the process's control groups and of those around them."""
+    folders = {root, root / "memory"}
+    with suppress(OSError, ValueError):
+        for line in membership.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in ("", "memory"):
+                continue
+            base = root / controllers if controllers else root
+            own = base / path.lstrip("/")
+            folders |= {own, *(each for each in own.parents if each.is_relative_to(base))}
+    return sorted(folders)
+
+
+def _reclaimable_bytes(folder: Path) -> int:
+    """The files in the cache, which count as used and can be dropped at any time."""
+    with suppress(OSError, ValueError):
+        lines = (folder / "memory.stat").read_text().splitlines()
+        counts = dict(line.split(maxsplit=1) for line in lines)
+        # In version 1 the figures without `total_` are without the groups below.
+        return int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))
+    return 0
+
+
+def give_memory_back() -> None:
+    """Let the C library return what is freed to the kernel at once, for the whole process."""
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError):  # musl has no mallopt, and needs none
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in _MALLOC_OPTIONS.items():
+            mallopt(option, value)

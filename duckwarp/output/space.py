@@ -1,0 +1,28 @@
+"""Whether there is room on the disk for what a source needs, before its copy starts."""
+
+from __future__ import annotations
+
+import shutil
+
+from duckwarp.errors import SourceError
+from duckwarp.settings import Spill
+from duckwarp.sizes import size_text
+
+_ADVICE = "give it more --memory, sort in the server with --sort-in postgres, or"
+
+
+def check_space(spill: Spill, needed_bytes: int) -> None:
+    """Raises `SourceError` where less may be spilled than the sort is expected to need."""
+    if not needed_bytes:
+        return
+    needs = f"the sort needs about {size_text(needed_bytes)} of temporary space"
+    if spill.limit_bytes is not None and spill.limit_bytes < needed_bytes:
+        raise SourceError(
+            f"{needs}, and --temp-limit allows {size_text(spill.limit_bytes)}: {_ADVICE} raise it"
+        )
+    free_bytes = shutil.disk_usage(spill.place).free
+    if free_bytes < needed_bytes:
+        raise SourceError(
+            f"{needs}, and {spill.place} has {size_text(free_bytes)} free: {_ADVICE} "
+            "name a larger disk with --temp-dir"
+        )
