@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(VENV)/.bench-installed
 WORKERS ?= auto
 OUTPUT ?= output
 
@@ -38,7 +39,12 @@ format: $(INSTALLED) ## Put the code into format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) ## Measure the price of the type map's guards
+$(BENCH_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+bench: $(BENCH_INSTALLED) ## Measure beside other ways to export, write docs/performance.md (QUICK=1: a trial)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.guards $(if $(QUICK),--quick)
 
 clean: ## Remove the environment and caches

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -27,27 +26,15 @@ from pathlib import Path
 
 import psycopg
 
-from duckwarp.demo.server import embedded_server
+from benchmarks.datasets import TABLE
+from benchmarks.server import server
 
-SCHEMA = "duckwarp_bench"
+SCHEMA = "duckwarp_bench_guards"
 ROWS = 5_000_000
 QUICK_ROWS = 200_000
 ROUNDS = 3
 QUICK_ROUNDS = 1
 VARIANTS = {"T, bare": ("t", True), "T": ("t", False), "T, measured": ("t_measured", False)}
-
-TABLE = """
-    CREATE TABLE {schema}.{table} AS
-    SELECT 'E54' || lpad((g % 106)::text, 6, '0') AS icb_code, 'NHS region ' || g % 42 AS region,
-           (array['0-4', '5-17', '18-24', '25+'])[1 + g % 4] AS age_band,
-           date '2020-01-01' + (g % 2000) AS activity_date,
-           (g::bigint * 7919) % 1000003 AS patients,
-           (g % 1000) / 8.0::float8 AS rate, ((g * 31::bigint) % 100000 / 100.0)::{first} AS cost,
-           ((g * 17::bigint) % 99999 / 100.0)::{second} AS share, g % 2 = 0 AS suppressed,
-           md5(g::text) AS reference, CASE WHEN g % 5 > 0 THEN 'x' || g % 977 END AS note, g AS id,
-           17::bigint AS _load_id, timestamp '2026-01-01' + g * interval '1 second' AS _loaded_at,
-           '2025-0' || 1 + g % 9 AS _period
-    FROM generate_series(1, {rows}) g"""
 
 
 def main() -> None:
@@ -62,26 +49,16 @@ def main() -> None:
         _export(*arguments.worker)
         return
     rows, rounds = (QUICK_ROWS, QUICK_ROUNDS) if arguments.quick else (ROWS, ROUNDS)
-    with _server() as dsn, _tables(dsn, rows):
+    with server() as dsn, _tables(dsn, rows):
         results: dict[str, list[float]] = {name: [] for name in VARIANTS}
         for _ in range(rounds):
             for name, (table, bare) in VARIANTS.items():
                 results[name].append(_run(dsn, table, bare))
-    bare = results["T, bare"]
+    bases = results["T, bare"]
     for name, seconds in results.items():
-        ratio = statistics.median(each / base for each, base in zip(seconds, bare, strict=True))
+        ratio = statistics.median(each / base for each, base in zip(seconds, bases, strict=True))
         median = statistics.median(seconds)
         print(f"{name:12} {rows:>10,} rows {median:7.2f} s {100 * (ratio - 1):+6.1f} %")
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[str]:
-    given = os.environ.get("DUCKWARP_BENCH_DSN")
-    if given:
-        yield given
-    else:
-        with embedded_server() as server:
-            yield server.dsn
 
 
 @contextlib.contextmanager

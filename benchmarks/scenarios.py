@@ -1,0 +1,105 @@
+"""What is measured with whom, how often, and with how much memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.contestants import registry
+from benchmarks.contestants.registry import DUCKDB_ORDERED, DUCKWARP
+
+MEMORY = "1GB"
+MEMORIES = ("256MB", "512MB", "1GB", "2GB")
+# What the bound is promised for, beside T at all of the above.
+BOUNDS = ("512MB", "1GB")
+ORDINARY = ("t20", "lineitem")
+HEAVY = ("wide", "w1600", "huge")
+ROWS = ("t1", "t", "t10", "t20")
+PEERS = (
+    registry.PANDAS,
+    registry.ADBC,
+    registry.CONNECTORX,
+    registry.POLARS,
+    registry.RIVET,
+)
+# Starting a process takes so little that more rounds are needed, and cost nothing.
+STARTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A contestant at a dataset, for so many rounds; `expected` if it may fail there."""
+
+    contestant: str
+    dataset: str | None
+    rounds: int
+    memory: str | None = None
+    expected: bool = False
+
+
+def scenarios(rounds: int) -> dict[str, tuple[Entry, ...]]:
+    """The entries of each scenario, by its name, in the order in which they take their turns."""
+    return {
+        "t": _everybody("t", rounds),
+        "lineitem": _everybody("lineitem", rounds),
+        "rows": _rows(rounds),
+        "memory": _memory(rounds),
+        "small": _small(rounds),
+        "startup": tuple(
+            Entry(contestant=name, dataset=None, rounds=STARTS * rounds)
+            for name in (registry.HELP, registry.IMPORT_TYPER)
+        ),
+    }
+
+
+def _everybody(dataset: str, rounds: int) -> tuple[Entry, ...]:
+    turns: tuple[tuple[str, str | None], ...] = (
+        (registry.SEND, None),
+        (registry.SORT, None),
+        (DUCKWARP, MEMORY),
+        (DUCKDB_ORDERED, MEMORY),
+        (DUCKDB_ORDERED, None),
+        (registry.DUCKDB, None),
+        *((peer, None) for peer in PEERS),
+    )
+    return tuple(
+        Entry(contestant=name, dataset=dataset, memory=memory, rounds=rounds)
+        for name, memory in turns
+    )
+
+
+def _rows(rounds: int) -> tuple[Entry, ...]:
+    return (
+        *(
+            Entry(contestant=name, dataset=dataset, memory=MEMORY, rounds=rounds)
+            for dataset in ROWS
+            for name in (DUCKWARP, DUCKDB_ORDERED)
+        ),
+        *(Entry(contestant=peer, dataset=ROWS[0], rounds=1) for peer in PEERS),
+    )
+
+
+def _memory(rounds: int) -> tuple[Entry, ...]:
+    few = min(rounds, 2)
+    bounds = [("t", memory, rounds) for memory in MEMORIES]
+    bounds += [(dataset, memory, few) for dataset in (*ORDINARY, *HEAVY) for memory in BOUNDS]
+    plain = [("t", memory) for memory in MEMORIES]
+    plain += [(dataset, memory) for dataset in HEAVY for memory in BOUNDS]
+    return (
+        *(
+            Entry(contestant=DUCKWARP, dataset=dataset, memory=memory, rounds=times)
+            for dataset, memory, times in bounds
+        ),
+        *(
+            Entry(
+                contestant=DUCKDB_ORDERED, dataset=dataset, memory=memory, rounds=1, expected=True
+            )
+            for dataset, memory in plain
+        ),
+    )
+
+
+def _small(rounds: int) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(contestant=name, dataset="small", rounds=rounds)
+        for name in (DUCKWARP, registry.DUCKDB, registry.DUCKDB_ORDERED, registry.PANDAS)
+    )
