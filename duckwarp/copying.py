@@ -101,6 +101,9 @@ def copied(
             facts = read_facts(path, expected_rows=rows)
             if experience.one_thread or _is_cut_as_planned(plan, facts):
                 break
+            if run.in_lane:
+                # The number of threads is that of all lanes.
+                raise Deferred
             experience = replace(experience, one_thread=True)
         except SourceError:
             with run.turn:

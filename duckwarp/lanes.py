@@ -15,8 +15,9 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from duckwarp.copying import STOP_SECONDS, TICK_SECONDS, Deferred, Run
+from duckwarp.copying import STOP_SECONDS, TICK_SECONDS, Deferred, Run, connected
 from duckwarp.engine.session import Session, session_beside
+from duckwarp.errors import RunError
 from duckwarp.source.backends import cancel
 from duckwarp.source.registry import Source
 from duckwarp.source.relations import RelationKind
@@ -67,7 +68,9 @@ def in_lanes(
         with session_beside(run.session, number) as session:
             sessions.append(session)
             own = replace(run, session=session, in_lane=True)
-            with contextlib.suppress(Empty):
+            # Without a connection of its own, a lane leaves the sources to the others.
+            with contextlib.suppress(Empty, RunError):
+                connected(own, 1)
                 while not run.stop.is_set():
                     source = waiting.get_nowait()
                     try:
@@ -85,6 +88,8 @@ def in_lanes(
             raise
         for future in futures:
             future.result()
+    while not waiting.empty():
+        left.append(waiting.get())
     return done, left
 
 

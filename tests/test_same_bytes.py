@@ -108,19 +108,19 @@ PLAIN_FLOATS = """
     SELECT (ARRAY['NaN','0','Infinity','-Infinity','1','-1'])[1 + k % 6]::float8 AS f,
            CASE WHEN k % 5 > 0 THEN (ARRAY['NaN','0','1'])[1 + k % 3]::float4 END AS g,
            ARRAY[k % 2, NULL, k % 3]::float8[] AS a, k / 2 AS n
-    FROM (SELECT n * 7001 % 50000 AS k FROM generate_series(1, 100000) n) s"""
+    FROM (SELECT n * 7001 % 25000 AS k FROM generate_series(1, 50000) n) s"""
 SIGNED_ZEROS = """
     SELECT (ARRAY['-0','0'])[1 + k % 2]::float4 AS g, (ARRAY['0','-0','1'])[1 + k % 3]::float8 AS f,
            (ARRAY['{-0,0}','{0,-0}','{-0}','{0}'])[1 + k % 4]::float4[] AS a, k % 100 AS n,
            (ARRAY['-0','0'])[1 + k % 2]::float8 AS z
-    FROM generate_series(1, 100000) AS k"""
+    FROM generate_series(1, 40000) AS k"""
 # Rows of 600 to 5,000 bytes, some of which PostgreSQL keeps out of line and some compressed.
 LONG_ROWS = """
     SELECT k % 4 AS g, repeat(chr(65 + k % 3), 400) AS ties,
            substr((SELECT string_agg(md5((k * 200 + i)::text), '') FROM generate_series(1, 150) i),
                   1, 200 + k % 97 * 45) AS s,
            repeat('compressible ', k % 50) AS t
-    FROM (SELECT n * 7001 % 6000 AS k FROM generate_series(1, 12000) n) s"""
+    FROM (SELECT n * 7001 % 4500 AS k FROM generate_series(1, 9000) n) s"""
 # A few values of many megabytes among rows that are small.
 HUGE_ROWS = """
     SELECT k % 3 AS g, CASE WHEN k % 250 = 0 THEN repeat(md5(k::text), 250000) ELSE 'x' || k END AS s,
@@ -134,7 +134,7 @@ SPECIALS = """
            (ARRAY['infinity','2024-02-29 12:00'])[1 + k % 2]::timestamptz AS t,
            (ARRAY['24:00','00:00',NULL])[1 + k % 3]::time AS h,
            (ARRAY['{NaN,1}','{1,NULL}','{Infinity}'])[1 + k % 3]::numeric[] AS a, k % 1000 AS n
-    FROM (SELECT n * 7001 % 10000 AS k FROM generate_series(1, 20000) n) s"""
+    FROM (SELECT n * 7001 % 7500 AS k FROM generate_series(1, 15000) n) s"""
 # Wide tables: rows that are shorter, and longer, than their types let expect.
 FORTY = ", ".join(f"'v' || n % {i + 3} AS t{i}" for i in range(40))
 FOUR_HUNDRED = ", ".join(f"left(md5((n + {i})::text), 12) AS t{i}" for i in range(400))
@@ -209,15 +209,12 @@ def among(wanted: Digests, *tables: str) -> Digests:
 VARIANTS = [
     pytest.param({}, id="another run"),
     pytest.param({"threads": 1}, id="one thread"),
-    pytest.param({"threads": 2}, id="two threads"),
-    pytest.param({"threads": 4}, id="four threads"),
-    pytest.param({"memory_bytes": 512 * MB}, id="512 MB"),
-    pytest.param({"memory_bytes": 2000 * MB}, id="2 GB"),
+    pytest.param({"threads": 2, "memory_bytes": 512 * MB}, id="two threads, 512 MB"),
+    pytest.param({"threads": 4, "memory_bytes": 2000 * MB}, id="four threads, 2 GB"),
     pytest.param({"sort_in": "duckdb", "threads": 2}, id="sorted in DuckDB"),
     pytest.param({"sort_in": "postgres"}, id="sorted in PostgreSQL"),
-    pytest.param({"max_connections": 2}, id="two connections"),
+    pytest.param({"max_connections": 2, "jobs": 1}, id="two connections, one by one"),
     pytest.param({"max_connections": 5, "threads": 4, "jobs": 4}, id="five connections"),
-    pytest.param({"jobs": 1}, id="one by one"),
 ]
 
 
@@ -262,18 +259,14 @@ class TestWhateverARunMayUse:
     def test_a_large_table_at_the_minimum(self, exported: Exported, wanted: Digests) -> None:
         assert exported("every", memory_bytes=256 * MB) == among(wanted, "every")
 
-    def test_the_large_table_has_all_rows_and_is_sorted_in_both_places(
+    def test_the_large_table_is_read_in_ranges_of_its_own_as_the_tests_above_rely_on(
         self, filled: Database, wanted: Digests
     ) -> None:
-        """Which the tests above rely on: over ranges of its own, too."""
         assert len(set(wanted.values())) == len(TABLES)
-        selection = Selection(tables=("public.every",))
-        plans = [
-            plan_export(selection, Settings(dsn=filled.dsn, threads=2, sort_in=sort_in))[0].plan
-            for sort_in in (SortIn.AUTO, SortIn.DUCKDB)
-        ]
-        assert [plan and plan.layout.sort_in for plan in plans] == [SortIn.POSTGRES, SortIn.DUCKDB]
-        assert [plan and len(plan.ranges) for plan in plans] == [1, 2]
+        settings = Settings(dsn=filled.dsn, threads=2, sort_in=SortIn.DUCKDB)
+        [planned] = plan_export(Selection(tables=("public.every",)), settings)
+        assert planned.plan is not None
+        assert len(planned.plan.ranges) == 2
 
 
 class TestRowGroups:
@@ -570,7 +563,7 @@ class TestOtherOrders:
             all_rows, rows = (
                 rows_of(folder / f"{table}.parquet") for folder in (in_full_order, tmp_path)
             )
-            assert len(rows) >= 20_000
+            assert len(rows) >= 15_000
             assert Counter(rows) == Counter(all_rows)
             if order == "first":
                 first = pq.read_schema(tmp_path / f"{table}.parquet").names[0]

@@ -132,6 +132,7 @@ def layout_of(
 ) -> Layout:
     """The layout for a source; `sizes` is None where lengths were not counted."""
     most_text = max_text_bytes(forms)
+    is_guarded = sizes is None and any(map(is_variable, forms))
     # What was counted in vain must not show: elsewhere it may not have been counted.
     counted = sizes if sizes is not None and sizes.longest > most_text else None
     row_bytes = _row_bytes(forms, counted)
@@ -150,12 +151,12 @@ def layout_of(
         threads=1 if reader is Reader.BYTES else resources.threads,
         connections=connections,
         row_group_rows=rows,
-        max_text_bytes=most_text if sizes is None and any(map(is_variable, forms)) else None,
+        max_text_bytes=most_text if is_guarded else None,
         spill_bytes=int(table_bytes * SPILL_SHARE) if spills else 0,
         reasons=(
             _reading(reader, connections, sizes),
             *([why] if why else []),
-            _grouping(reader, rows, row_bytes, counted, most_text),
+            _grouping(reader, rows, row_bytes, counted, most_text if is_guarded else None),
         ),
     )
 
@@ -265,15 +266,13 @@ def _reading(reader: Reader, connections: int, sizes: RowSizes | None) -> str:
 
 
 def _grouping(
-    reader: Reader, rows: int, row_bytes: int, counted: RowSizes | None, most_text: int
+    reader: Reader, rows: int, row_bytes: int, counted: RowSizes | None, most_text: int | None
 ) -> str:
     if reader is Reader.BYTES:
         return f"row groups of about {size_text(STREAM_ROW_GROUP_BYTES)}"
-    known = (
-        "counted"
-        if counted is not None
-        else f"by their types; counted if a row has more than {most_text:,} bytes of text"
-    )
+    known = "by their types" if counted is None else "counted"
+    if most_text is not None:
+        known += f"; counted if a row has more than {most_text:,} bytes of text"
     return f"row groups of {rows:,} rows, of about {row_bytes:,} bytes each ({known})"
 
 

@@ -266,8 +266,7 @@ class TestData:
             "read s.t in one snapshot over 2 connections, each a range of pages",
             'order by all columns, "a" first, ascending, NULLs last',
             "sort in DuckDB: all rows fit into memory",
-            "row groups of 122,880 rows, of about 16 bytes each (by their "
-            "types; counted if a row has more than 244 bytes of text)",
+            "row groups of 122,880 rows, of about 16 bytes each (by their types)",
             "write c.parquet (snappy)",
             'column "b" as JSON',
             "b: 2 values (NaN) written as NULL",
