@@ -80,6 +80,11 @@ One run for all tables: `duckwarp export --schema bench_small`, dictionaries and
 a loop over the tables in one process with one connection.
 """
 
+ORDER = """## What the order costs
+
+T in the total order, by the first column alone with ties left open, and as rows come. Only the
+first gives the same bytes every time.
+"""
 STARTUP = """## Start
 
 How long it takes until the help is there, beside the import of the library that draws it.
@@ -106,6 +111,7 @@ def section(results: Results, name: str) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Results, str], str]]] = {
     "t": ("", tables.race),
     "lineitem": ("", tables.race),
+    "order": (ORDER, tables.race),
     "rows": (ROWS, tables.by_rows),
     "memory": (MEMORY, tables.by_memory),
     "small": (SMALL, tables.race),

@@ -41,6 +41,10 @@ def scenarios(rounds: int) -> dict[str, tuple[Entry, ...]]:
     return {
         "t": _everybody("t", rounds),
         "lineitem": _everybody("lineitem", rounds),
+        "order": tuple(
+            Entry(contestant=name, dataset="t", memory=MEMORY, rounds=rounds)
+            for name in (DUCKWARP, registry.DUCKWARP_FIRST, registry.DUCKWARP_NONE)
+        ),
         "rows": _rows(rounds),
         "memory": _memory(rounds),
         "small": _small(rounds),

@@ -18,6 +18,7 @@ from duckwarp.engine.copy import (
     start_copy,
 )
 from duckwarp.engine.layout import Reader, Resources
+from duckwarp.engine.memory import check_columns
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import (
     Running,
@@ -85,6 +86,7 @@ def copied(
     connection, traits = run.snapshot.connection, run.snapshot.traits
     path = staged(run.staging, source.code).parquet
     experience = Experience()
+    check_columns(len(columns), run.memory_bytes)
     while True:
         with run.turn:
             plan = plan_source(

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from duckwarp.copying import STOP_SECONDS, TICK_SECONDS, Deferred, Run, connected
-from duckwarp.engine.session import Session, session_beside
+from duckwarp.engine.session import THREAD_BYTES, Session, session_beside
 from duckwarp.errors import RunError
 from duckwarp.source.backends import cancel
 from duckwarp.source.registry import Source
@@ -46,7 +46,8 @@ def lanes_for(run: Run, small: int, connections: int) -> int:
     `connections` are those that the run itself needs for its other sources.
     """
     spare = run.settings.max_connections - 1 - connections
-    lanes = min(run.settings.jobs or run.resources.threads, spare, small)
+    affordable = run.resources.duckdb_bytes // THREAD_BYTES
+    lanes = min(run.settings.jobs or run.resources.threads, spare, affordable, small)
     return lanes if lanes > 1 else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,15 @@ from duckwarp.events import EventType
 from duckwarp.results import ExportResult
 from duckwarp.source.registry import Selection
 from tests.conftest import RoleMaker
-from tests.runs import Recorder, by_code, column_values, export, published_files, reading_over
+from tests.runs import (
+    Recorder,
+    by_code,
+    column_values,
+    export,
+    published_files,
+    reading_over,
+    when,
+)
 from tests.support import Database
 
 PUBLIC = Selection(schema="public")
@@ -209,6 +218,27 @@ class TestHugeValues:
         assert "\n" not in (result.error or "")
         assert published_files(tmp_path) == {"a.parquet", "a.md", "c.parquet", "c.md"}
 
+    @pytest.mark.parametrize("changed", ["b", "c"])
+    @pytest.mark.parametrize("settings", [{}, {"max_connections": 2}], ids=["five", "two"])
+    def test_a_change_that_queues_before_they_are_read_waits_until_the_run_is_over(
+        self, huge: Database, tmp_path: Path, changed: str, settings: dict[str, int]
+    ) -> None:
+        """Also one of a table that is read after them."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            changes: list[Future[Any]] = []
+
+            def queue() -> None:
+                changes.append(pool.submit(huge.execute, f"ALTER TABLE {changed} ADD z int"))
+                while not huge.execute(WAITING)[0][0]:
+                    assert not changes[0].done()
+
+            recorder = Recorder(when(EventType.STAGE_STARTED, "b", queue))
+            report = export(huge, PUBLIC, tmp_path, recorder, lock_timeout_seconds=2, **settings)
+            changes[0].result()
+        errors = {result.canonical_code: result.error for result in report.results}
+        assert errors == {"a": None, "b": None, "c": None}
+        assert "z" not in pq.read_schema(tmp_path / f"{changed}.parquet").names
+
     def test_a_special_value_among_them_is_counted_and_they_are_read_again(
         self, huge: Database, tmp_path: Path
     ) -> None:
@@ -217,6 +247,9 @@ class TestHugeValues:
         assert exported_around(huge, tmp_path).error is None
         table = pq.read_table(tmp_path / "b.parquet").slice(32, 1)
         assert (str(table["f"][0]), table["d"][0].as_py()) == ("-0.0", None)
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 # A query that takes a second in all.
@@ -342,6 +375,23 @@ class TestConnections:
         assert [result.error for result in report.results] == [None] * 11
         assert by_code(report)["large"].row_count == 300_000
         assert 2 <= most_seen() <= most
+
+    @pytest.mark.parametrize("limit", [2, 3, 4])
+    @pytest.mark.parametrize("settings", [{}, {"threads": 4, "jobs": 4}], ids=["defaults", "many"])
+    def test_a_role_that_may_have_few_is_content_with_them(
+        self,
+        mixed: Database,
+        tmp_path: Path,
+        make_role: RoleMaker,
+        limit: int,
+        settings: dict[str, int],
+    ) -> None:
+        role = make_role(f"CONNECTION LIMIT {limit}")
+        mixed.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role.name}")
+        report = export(mixed.dsn_as(role), PUBLIC, tmp_path, **settings)
+        errors = {result.canonical_code: result.error for result in report.results}
+        assert errors == dict.fromkeys(errors)
+        assert len(errors) == 11
 
     @pytest.mark.parametrize("connections", [2, 4])
     def test_a_large_table_alone_has_those_that_it_may(

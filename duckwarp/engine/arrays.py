@@ -50,6 +50,9 @@ def _array_form(cell: Cell, context: Context) -> Form:
         return _json(cell, inner, context)
     form = _in_list(scalar_form(inner, context))
     source = _checked(cell, context, HAS_SEVERAL_DIMENSIONS)
+    if context.count(LOWER_BOUNDS):
+        # PostgreSQL's order looks at the bounds as well.
+        source = f"({source})[:]"
     return replace(_list_of(form, inner, cell, source), losses=losses + form.losses)
 
 

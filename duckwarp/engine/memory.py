@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from duckwarp.errors import RunError
+from duckwarp.errors import RunError, SourceError
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.sizes import size_text
 
@@ -28,6 +28,9 @@ UNCOUNTED_BYTES = 200_000_000
 UNCOUNTED_SHARE = 0.19
 # DuckDB's limit at the least, in which it writes what the server has sorted.
 MIN_DUCKDB_BYTES = 60_000_000
+# What each column beyond the first hundred needs besides: its writer has buffers of its own.
+USUAL_COLUMNS = 100
+COLUMN_BYTES = 160_000
 # Where the kernel tells what a control group may use: version 2, then version 1.
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -59,6 +62,16 @@ def memory_budget(settings: Settings) -> Budget:
         )
     counted = int(process_bytes * (1 - UNCOUNTED_SHARE)) - UNCOUNTED_BYTES
     return Budget(process_bytes=process_bytes, duckdb_bytes=max(counted, MIN_DUCKDB_BYTES))
+
+
+def check_columns(columns: int, process_bytes: int) -> None:
+    """Raises `SourceError` where so many columns cannot be written within the memory of the run."""
+    needed_bytes = MIN_MEMORY_BYTES + max(columns - USUAL_COLUMNS, 0) * COLUMN_BYTES
+    if process_bytes < needed_bytes:
+        raise SourceError(
+            f"{columns:,} columns need at least --memory {size_text(needed_bytes)}, "
+            f"not {size_text(process_bytes)}"
+        )
 
 
 def free_memory_bytes() -> int:

@@ -73,13 +73,20 @@ def resources_of(settings: Settings, budget: Budget) -> Resources:
     threads = settings.threads
     if threads is None:
         affordable = budget.duckdb_bytes // THREAD_BYTES
-        threads = max(1, min(len(os.sched_getaffinity(0)), affordable))
+        threads = max(1, min(_processors(), affordable))
     return Resources(
         duckdb_bytes=budget.duckdb_bytes,
         threads=threads,
         # One more holds the snapshot.
         connections=min(threads, settings.max_connections - 1),
     )
+
+
+def _processors() -> int:
+    """The processors that the process may use, or all where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

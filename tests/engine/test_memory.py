@@ -8,10 +8,16 @@ import psutil
 import pytest
 
 from duckwarp.engine import memory
-from duckwarp.engine.memory import DEFAULT_BYTES, Budget, free_memory_bytes, memory_budget
-from duckwarp.errors import RunError, UsageError
+from duckwarp.engine.memory import (
+    DEFAULT_BYTES,
+    Budget,
+    check_columns,
+    free_memory_bytes,
+    memory_budget,
+)
+from duckwarp.errors import RunError, SourceError, UsageError
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings
-from duckwarp.sizes import size_text
+from duckwarp.sizes import parse_size, size_text
 
 MB = 1_000_000
 GB = 1000 * MB
@@ -198,6 +204,22 @@ class TestBudget:
         budget = memory_budget(Settings(memory_bytes=MIN_MEMORY_BYTES))
         assert isinstance(budget, Budget)
         assert budget.process_bytes == MIN_MEMORY_BYTES
+
+    @pytest.mark.parametrize("columns", [101, 150, 400, 401, 777, 1234, 1599, 1600])
+    def test_many_columns_are_refused_with_what_suffices(self, columns: int) -> None:
+        with pytest.raises(SourceError) as caught:
+            check_columns(columns, MIN_MEMORY_BYTES)
+        said = str(caught.value)
+        assert said.startswith(f"{columns:,} columns need at least --memory ")
+        assert said.endswith(f", not {size_text(MIN_MEMORY_BYTES)}")
+        asked = said.partition("--memory ")[2].partition(", not")[0]
+        check_columns(columns, parse_size(asked))
+        with pytest.raises(SourceError):
+            check_columns(columns, parse_size(asked) - 2 * MB)
+
+    @pytest.mark.parametrize("columns", [1, 15, 100])
+    def test_a_usual_number_of_columns_needs_no_more_than_the_minimum(self, columns: int) -> None:
+        check_columns(columns, MIN_MEMORY_BYTES)
 
     @pytest.mark.parametrize("memory_bytes", [MIN_MEMORY_BYTES - 1, 1, 0, -1])
     def test_less_than_the_minimum_is_refused_with_the_minimum(self, memory_bytes: int) -> None:

@@ -16,6 +16,7 @@ import pytest
 from psycopg import errors as pg_errors
 from psycopg import sql
 
+from duckwarp.results import SourceState
 from duckwarp.settings import SpecialValues
 from tests.support import Database
 from tests.types.harness import (
@@ -28,6 +29,7 @@ from tests.types.harness import (
     export,
     file_types,
     session,
+    sha256,
     texts,
     wire,
 )
@@ -297,3 +299,46 @@ def _check_told(exported: Exported, case: SpecialCase, outcome: str) -> None:
         (w["column"], w["kind"], w["count"], w["outcome"]) for w in exported.warnings(case.name)
     ]
     assert told == [(loss.column, loss.kind, loss.count, loss.outcome) for loss in losses]
+
+
+@pytest.fixture(scope="module")
+def whoever_sorts(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Exported, Exported]:
+    """All tables with the value as the first key of the order, sorted by DuckDB and by the server.
+
+    Each value comes with two places, and twice with one of them.
+    """
+    with world.database.connect() as connection:
+        connection.execute("CREATE SCHEMA keyed")
+        for schema, table in connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('staging', 'special')"
+        ).fetchall():
+            query = "CREATE TABLE {} AS SELECT v, n % 2 AS place FROM {} ORDER BY md5(n::text)"
+            name = sql.Identifier("keyed", f"{schema}_{table}")
+            connection.execute(sql.SQL(query).format(name, sql.Identifier(schema, table)))
+    dsn, folder = world.database.dsn, tmp_path_factory.mktemp("sorts")
+    by_duckdb, by_server = (
+        export(dsn, folder / sort_in, schema="keyed", sort_in=sort_in)
+        for sort_in in ("duckdb", "postgres")
+    )
+    return by_duckdb, by_server
+
+
+def test_the_bytes_are_the_same_whoever_sorts(whoever_sorts: tuple[Exported, Exported]) -> None:
+    by_duckdb, by_server = whoever_sorts
+    codes = [outcome.code for outcome in by_duckdb.report.outcomes]
+    assert len(codes) > 100
+    assert [code for code in codes if by_duckdb.outcome(code).result is None] == []
+    different = [
+        code
+        for code in codes
+        if by_duckdb.outcome(code).state is SourceState.EXPORTED
+        and sha256(by_duckdb.parquet(code)) != sha256(by_server.parquet(code))
+    ]
+    assert different == []
+    failed = [
+        [outcome.code for outcome in exported.report.of_state(SourceState.FAILED)]
+        for exported in whoever_sorts
+    ]
+    assert failed[0] == failed[1]
