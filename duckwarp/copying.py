@@ -58,6 +58,7 @@ class Run:
     """What the steps of one run share, of all its sources or of those in one lane.
 
     `turn` is held by whoever uses the snapshot's connection; `stop` is set when the run is to end.
+    `at_last` says that nothing is copied after this source.
     """
 
     settings: Settings
@@ -72,6 +73,7 @@ class Run:
     turn: threading.RLock = field(default_factory=threading.RLock)
     stop: threading.Event = field(default_factory=threading.Event)
     in_lane: bool = False
+    at_last: bool = False
 
 
 def connected(run: Run, connections: int) -> None:

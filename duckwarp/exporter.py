@@ -21,7 +21,7 @@ from duckwarp.copying import Deferred, Run, connected, copied
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import memory_budget
 from duckwarp.engine.plan import ExportPlan
-from duckwarp.engine.session import SharedSnapshot, open_session, resources_of
+from duckwarp.engine.session import SharedSnapshot, close_early, open_session, resources_of
 from duckwarp.errors import DuckwarpError, RelationMissing
 from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
@@ -201,7 +201,9 @@ def _in_lanes_and_alone(
     if lanes:
         outcomes, left = in_lanes(run, small, lanes, export)
         large += left
-    return outcomes + [export(run, source) for source in large]
+    for number, source in enumerate(large, start=1):
+        outcomes.append(export(replace(run, at_last=number == len(large)), source))
+    return outcomes
 
 
 def _connections(run: Run, sources: Sequence[Source]) -> int:
@@ -235,6 +237,8 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Source
     try:
         admit(run.snapshot, source, columns, run.settings)
         plan, facts = copied(run, source, columns)
+        if run.at_last:
+            close_early(run.session)
         pair = _published(run, source, columns, plan, facts)
     except Exception as error:
         discard(run.staging, source.code)

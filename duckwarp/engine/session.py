@@ -160,6 +160,11 @@ def _prepare(session: Session, spill: Spill) -> None:
     session.connection.execute(f"CREATE TEMPORARY SECRET {SECRET} (TYPE postgres{secret})")
 
 
+def close_early(session: Session) -> None:
+    """Begin to close a session that has nothing more to do, while its user goes on."""
+    session.worker.submit(_close, session)
+
+
 def _close(session: Session) -> None:
     # Closing with a transaction open aborts the process where the server has ended its session.
     leave_snapshot(session)
