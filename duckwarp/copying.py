@@ -18,7 +18,7 @@ from duckwarp.engine.copy import (
     start_copy,
 )
 from duckwarp.engine.layout import Reader, Resources
-from duckwarp.engine.memory import check_columns
+from duckwarp.engine.memory import check_columns, check_longest
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import (
     Running,
@@ -84,7 +84,7 @@ def connected(run: Run, connections: int) -> None:
 def copied(
     run: Run, source: Source, columns: tuple[Column, ...]
 ) -> tuple[ExportPlan, ParquetFacts]:
-    """The staged Parquet file: copied, and copied anew where a special value was in the way."""
+    """The staged Parquet file: copied, and copied anew where what was met asks for another plan."""
     connection, traits = run.snapshot.connection, run.snapshot.traits
     path = staged(run.staging, source.code).parquet
     experience = Experience()
@@ -99,6 +99,7 @@ def copied(
         if experience == Experience():
             telling.copy_started(run.tell, source.code, len(columns), str(path))
         plan = _with_field_metadata(plan, columns)
+        check_longest(plan.layout.longest_bytes, run.memory_bytes)
         check_space(run.spill, plan.layout.spill_bytes)
         try:
             rows = _copy(run, plan, path)
@@ -132,7 +133,7 @@ def _is_cut_as_planned(plan: ExportPlan, facts: ParquetFacts) -> bool:
 
     Several threads make one row group of a table that has up to a vector of rows more than that.
     """
-    if plan.order is Order.NONE or plan.layout.reader is Reader.BYTES:
+    if plan.order is not Order.ALL or plan.layout.reader is Reader.BYTES:
         return True
     *full, last = facts.row_group_rows or (0,)
     most = plan.layout.row_group_rows
@@ -158,7 +159,7 @@ def _learned(
 _WHY = {
     SpecialValueFound: "it has values that its types do not hold, which are counted first",
     LongRowFound: "it has long rows, whose lengths are counted first",
-    OutOfMemory: "memory ran out; it is sorted by PostgreSQL and read over one connection now",
+    OutOfMemory: "memory ran out; it is read over one connection, with one thread, now",
 }
 
 

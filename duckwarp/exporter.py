@@ -161,7 +161,8 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
     sources = run.snapshot.sources
     missing = [] if run.settings.fail_on_missing else [s for s in sources if s.relation is None]
     skipped = [_skipped(run, source) for source in missing]
-    present = [source for source in sources if source not in missing]
+    left_out = {source.code for source in missing}
+    present = [source for source in sources if source.code not in left_out]
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
@@ -190,13 +191,13 @@ def _in_lanes_and_alone(
 ) -> list[SourceOutcome]:
     """Small sources side by side, then the others one by one."""
     small = [source for source in sources if is_small(source)]
-    large = [source for source in sources if source not in small]
-    connections = _connections(run, large) if large else 0
-    lanes = lanes_for(run, len(small), connections)
+    large = [source for source in sources if not is_small(source)]
+    lanes = lanes_for(run, len(small), _connections(run, large))
     if not lanes:
-        large, connections = list(sources), _connections(run, sources)
-    if large:
-        connected(run, connections)
+        large = list(sources)
+    if sources:
+        # For what lanes leave, too: later, a lock would stand behind whoever alters a table.
+        connected(run, _connections(run, large))
     outcomes: list[SourceOutcome] = []
     if lanes:
         outcomes, left = in_lanes(run, small, lanes, export)

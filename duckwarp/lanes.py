@@ -7,7 +7,6 @@ left to the run itself, one at a time.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from duckwarp.copying import STOP_SECONDS, TICK_SECONDS, Deferred, Run, connected
-from duckwarp.engine.session import THREAD_BYTES, Session, session_beside
+from duckwarp.engine.session import THREAD_BYTES, Session, interrupt, session_beside
 from duckwarp.errors import RunError
 from duckwarp.source.backends import cancel
 from duckwarp.source.registry import Source
@@ -69,19 +68,25 @@ def in_lanes(
         with session_beside(run.session, number) as session:
             sessions.append(session)
             own = replace(run, session=session, in_lane=True)
-            # Without a connection of its own, a lane leaves the sources to the others.
-            with contextlib.suppress(Empty, RunError):
+            try:
                 connected(own, 1)
-                while not run.stop.is_set():
+            except RunError:
+                # Without a connection of its own, a lane leaves the sources to the others.
+                return
+            while not run.stop.is_set():
+                try:
                     source = waiting.get_nowait()
-                    try:
-                        done.append(work(own, source))
-                    except Deferred:
-                        left.append(source)
+                except Empty:
+                    return
+                try:
+                    done.append(work(own, source))
+                except Deferred:
+                    left.append(source)
 
+    futures: list[Future[None]] = []
     with ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="duckwarp-lane") as pool:
-        futures = [pool.submit(lane, number) for number in range(1, lanes + 1)]
         try:
+            futures += [pool.submit(lane, number) for number in range(1, lanes + 1)]
             while wait(futures, timeout=TICK_SECONDS).not_done:
                 pass
         except BaseException:
@@ -100,4 +105,4 @@ def _stop(run: Run, futures: Sequence[Future[None]], sessions: Sequence[Session]
     while wait(futures, timeout=STOP_SECONDS).not_done:
         cancel(run.snapshot, run.settings.dsn, os.environ)
         for session in sessions:
-            session.connection.interrupt()
+            interrupt(session)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from duckwarp.admission import admit
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
-from duckwarp.engine.memory import memory_budget
+from duckwarp.engine.memory import check_columns, check_longest, memory_budget
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import resources_of
 from duckwarp.engine.types import Form
@@ -78,7 +78,8 @@ def plan_export(selection: Selection, settings: Settings) -> tuple[PlannedSource
 
     Takes the same snapshot and the same locks, and measures what a run would measure.
     """
-    resources = resources_of(settings, memory_budget(settings))
+    budget = memory_budget(settings)
+    resources = resources_of(settings, budget)
     with open_snapshot(selection, settings, dict(os.environ)) as snapshot:
         connection = snapshot.connection
         present = [source for source in snapshot.sources if source.relation is not None]
@@ -88,7 +89,9 @@ def plan_export(selection: Selection, settings: Settings) -> tuple[PlannedSource
             try:
                 known = columns.get(source.code, ())
                 admit(snapshot, source, known, settings)
+                check_columns(len(known), budget.process_bytes)
                 plan = plan_source(snapshot, source, known, settings, resources)
+                check_longest(plan.layout.longest_bytes, budget.process_bytes)
                 planned.append(PlannedSource(source=source, plan=plan))
             except SourceError as error:
                 missing = source.relation is None and not settings.fail_on_missing

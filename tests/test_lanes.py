@@ -26,7 +26,7 @@ PUBLIC = Selection(schema="public")
 SOURCES = 12
 PATIENCE_SECONDS = 60.0
 # Four lanes, whatever the machine.
-LANES = {"jobs": 4, "threads": 4, "max_connections": 5}
+LANES = {"jobs": 4, "threads": 4, "max_connections": 6}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ class TestSideBySide:
             pytest.param({"jobs": 2, "threads": 4}, 2, id="two jobs"),
             pytest.param({"jobs": None, "threads": 3}, 3, id="one for each thread"),
             pytest.param(LANES, 4, id="four jobs"),
-            pytest.param({"jobs": 9, "max_connections": 4}, 3, id="as many as may connect"),
+            pytest.param({"jobs": 9, "max_connections": 5}, 3, id="as many as may connect"),
             pytest.param({"jobs": 9, "max_connections": 2}, 1, id="two connections: one reads"),
             pytest.param(
                 {"jobs": 99, "max_connections": 99, "memory_bytes": 4 * 10**9},
@@ -289,7 +289,15 @@ def test_an_interrupt_ends_all_lanes_and_leaves_nothing(
             f"TO {role.name}; ALTER TABLE {code} ENABLE ROW LEVEL SECURITY"
         )
     command = [sys.executable, "-m", "duckwarp", "export", "--schema", "public", "--jobs", "4"]
-    command += ["--threads", "4", "--enable-row-security", "--output", str(tmp_path)]
+    command += [
+        "--max-connections",
+        "6",
+        "--threads",
+        "4",
+        "--enable-row-security",
+        "--output",
+        str(tmp_path),
+    ]
     with subprocess.Popen(
         [*command, "--dsn", many.dsn_as(role)],
         stdout=subprocess.PIPE,

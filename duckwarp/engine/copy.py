@@ -89,16 +89,19 @@ def start_copy(session: Session, job: CopyJob) -> Running[int]:
 
 def _copy(session: Session, job: CopyJob) -> int:
     try:
-        with _written_as_planned(session, job.plan):
-            row = _rows_copied(session, job)
-            _check_types(session, job)
-    except (duckdb.Error, SourceError) as error:
+        _set_up_writing(session, job.plan)
+        rows = _rows_copied(session, job)
+        _check_types(session, job)
+    except BaseException as error:
+        # The transaction has failed, and the next source would fail in it.
         leave_snapshot(session)
-        raise _understood(error, job) from error
-    except RunError as error:
-        raise SourceError(str(error)) from error
+        if isinstance(error, (duckdb.Error, SourceError)):
+            raise _understood(error, job) from error
+        if isinstance(error, RunError):
+            raise SourceError(str(error)) from error
+        raise
     _amend(job)
-    return row
+    return rows
 
 
 def _understood(error: Exception, job: CopyJob) -> Exception:
@@ -135,14 +138,12 @@ def _executed(session: Session, statement: str) -> int:
     return int(row[0]) if row else 0
 
 
-@contextlib.contextmanager
-def _written_as_planned(session: Session, plan: ExportPlan) -> Iterator[None]:
-    """The threads and the order of writing that the plan asks for, for one copy."""
+def _set_up_writing(session: Session, plan: ExportPlan) -> None:
+    """Set the threads and the order of writing that the plan asks for, for all sessions."""
     kept = plan.order is not Order.NONE and plan.layout.reader is Reader.VECTORS
     session.connection.execute(
         f"SET threads = {plan.layout.threads}; SET preserve_insertion_order = {kept}"
     )
-    yield
 
 
 @contextlib.contextmanager

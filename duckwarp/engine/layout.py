@@ -29,6 +29,10 @@ MAX_ROW_GROUP_BYTES = 2 * ROW_GROUP_BYTES
 # `MAX_LONG_BYTES`, vectors might be full of them, and rows are read by their bytes.
 LONG_ROW_BYTES = 4_096
 MAX_LONG_BYTES = 32_000_000
+# What is read by its bytes comes in batches of so many, and makes row groups of so many: a batch is
+# held by Python, Arrow and DuckDB at once.
+BATCH_BYTES = 4_000_000
+STREAM_ROW_GROUP_BYTES = 8_000_000
 # A column's dictionary of texts, which the writer reserves for every row group: 1,600 columns of
 # text would take 1.6 GB at DuckDB's own 1 MB.
 MAX_DICTIONARY_BYTES = 1_048_576
@@ -48,7 +52,7 @@ SPILL_SHARE = 1.0
 
 # TID range scans came with 14: without them every range would read the whole table.
 RANGES_SINCE = 140000
-# Below this a second connection costs more than it saves.
+# A table of this size is worth two connections, each half of it more another one.
 RANGE_MIN_BYTES = 32 * 1024 * 1024
 WITH_CTID = frozenset(
     {RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.MATERIALIZED_VIEW}
@@ -109,7 +113,8 @@ class Layout:
     `sort_in` is None where nothing is sorted. `max_text_bytes` is the length of text in a row that
     stops the copy, because row groups were made for less; None where lengths were counted.
     `spill_bytes` is an estimate of what the sort will write to disk, 0 where it stays in memory.
-    `reasons` are the decisions in words.
+    `longest_bytes` is the longest row where rows are read by their bytes, else 0. `reasons` are the
+    decisions in words.
     """
 
     reader: Reader
@@ -119,6 +124,7 @@ class Layout:
     row_group_rows: int
     max_text_bytes: int | None
     spill_bytes: int
+    longest_bytes: int
     reasons: tuple[str, ...]
 
 
@@ -153,6 +159,7 @@ def layout_of(
         row_group_rows=rows,
         max_text_bytes=most_text if is_guarded else None,
         spill_bytes=int(table_bytes * SPILL_SHARE) if spills else 0,
+        longest_bytes=counted.longest if counted and reader is Reader.BYTES else 0,
         reasons=(
             _reading(reader, connections, sizes),
             *([why] if why else []),
@@ -274,12 +281,6 @@ def _grouping(
     if most_text is not None:
         known += f"; counted if a row has more than {most_text:,} bytes of text"
     return f"row groups of {rows:,} rows, of about {row_bytes:,} bytes each ({known})"
-
-
-# What is read by its bytes comes in batches of so many, and makes row groups of so many: a batch is
-# held by Python, Arrow and DuckDB at once.
-BATCH_BYTES = 4_000_000
-STREAM_ROW_GROUP_BYTES = 8_000_000
 
 
 def ranges_of(relation: Relation, connections: int, block_bytes: int, ctid: str) -> tuple[str, ...]:

@@ -31,6 +31,9 @@ MIN_DUCKDB_BYTES = 60_000_000
 # What each column beyond the first hundred needs besides: its writer has buffers of its own.
 USUAL_COLUMNS = 100
 COLUMN_BYTES = 160_000
+# What DuckDB needs for rows that are read by their bytes: so much, and so many times the longest.
+BYTES_READER_BYTES = 40_000_000
+LONGEST_FACTOR = 4
 # Where the kernel tells what a control group may use: version 2, then version 1.
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -69,9 +72,25 @@ def check_columns(columns: int, process_bytes: int) -> None:
     needed_bytes = MIN_MEMORY_BYTES + max(columns - USUAL_COLUMNS, 0) * COLUMN_BYTES
     if process_bytes < needed_bytes:
         raise SourceError(
-            f"{columns:,} columns need at least --memory {size_text(needed_bytes)}, "
+            f"{columns:,} columns need at least --memory {_in_mb(needed_bytes)}, "
             f"not {size_text(process_bytes)}"
         )
+
+
+def check_longest(longest_bytes: int, process_bytes: int) -> None:
+    """Raises `SourceError` where a row of this length cannot be held within the run's memory."""
+    counted = BYTES_READER_BYTES + longest_bytes * LONGEST_FACTOR
+    needed_bytes = int((counted + UNCOUNTED_BYTES) / (1 - UNCOUNTED_SHARE))
+    if counted > MIN_DUCKDB_BYTES and process_bytes < needed_bytes:
+        raise SourceError(
+            f"a row of {size_text(longest_bytes)} needs at least --memory "
+            f"{_in_mb(needed_bytes)}, not {size_text(process_bytes)}"
+        )
+
+
+def _in_mb(needed_bytes: int) -> str:
+    """In whole megabytes that suffice."""
+    return f"{-(-needed_bytes // 1_000_000):,} MB"
 
 
 def free_memory_bytes() -> int:

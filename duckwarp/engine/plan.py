@@ -171,9 +171,11 @@ def _each_on_server(form: Form, template: str) -> str:
     """A template applied to the value, or to every element of a list."""
     if not form.duckdb_type.endswith("[]"):
         return template.replace("{e}", f"({form.select})")
+    # Without the condition a NULL would become an empty array.
     return (
+        f"CASE WHEN ({form.select}) IS NOT NULL THEN "
         f"ARRAY(SELECT {template.replace('{e}', 'u.e')} FROM pg_catalog.unnest({form.select}) "
-        "WITH ORDINALITY AS u(e, o) ORDER BY u.o)"
+        "WITH ORDINALITY AS u(e, o) ORDER BY u.o) END"
     )
 
 

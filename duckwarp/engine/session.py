@@ -72,8 +72,7 @@ def resources_of(settings: Settings, budget: Budget) -> Resources:
     """What the copy of one source may use of the machine and of the server's connections."""
     threads = settings.threads
     if threads is None:
-        affordable = budget.duckdb_bytes // THREAD_BYTES
-        threads = max(1, min(_processors(), affordable))
+        threads = max(1, min(_processors(), budget.duckdb_bytes // THREAD_BYTES))
     return Resources(
         duckdb_bytes=budget.duckdb_bytes,
         threads=threads,
@@ -171,6 +170,15 @@ def _close(session: Session) -> None:
     session.connection.close()
 
 
+def interrupt(session: Session) -> None:
+    """Ask DuckDB to stop what it does at this moment for a session; nothing if it is closed.
+
+    It stops at once only if the server stops sending: cancel the run's backends first.
+    """
+    with contextlib.suppress(duckdb.Error):
+        session.connection.interrupt()
+
+
 class Running(Generic[T]):
     """Work of DuckDB's under way in the session's thread."""
 
@@ -189,11 +197,8 @@ class Running(Generic[T]):
         return self._future.result()
 
     def interrupt(self) -> None:
-        """Ask DuckDB to stop what it does at this moment.
-
-        It stops at once only if the server stops sending: cancel the run's backends first.
-        """
-        self._session.connection.interrupt()
+        """Ask DuckDB to stop what it does at this moment."""
+        interrupt(self._session)
 
 
 def extension_path() -> Path | None:
@@ -276,6 +281,9 @@ def enter_snapshot(session: Session, shared: SharedSnapshot, count: int) -> list
 def _enter(
     session: Session, shared: SharedSnapshot, count: int, locks: tuple[str, ...]
 ) -> list[str]:
+    if len(session.attached) < count:
+        # What is attached within a transaction would end with it, and what fails ends it.
+        leave_snapshot(session)
     names = attach(session, count)
     if not session.reading:
         session.connection.execute("BEGIN TRANSACTION")
@@ -297,7 +305,7 @@ def detach(session: Session) -> None:
     """Give all connections of the attachments back to the server."""
     leave_snapshot(session)
     while session.attached:
-        session.connection.execute(f"DETACH {session.attached.pop()}")
+        session.connection.execute(f"DETACH DATABASE IF EXISTS {session.attached.pop()}")
 
 
 def leave_snapshot(session: Session) -> None:

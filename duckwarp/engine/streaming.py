@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.layout import BATCH_BYTES
 from duckwarp.engine.plan import ExportPlan, server_query
 from duckwarp.engine.session import Session, SharedSnapshot, detach
+from duckwarp.errors import ConnectionFailed
 from duckwarp.source.snapshot import joined_snapshot
+
+if TYPE_CHECKING:
+    import psycopg
 
 RELATION = "duckwarp_stream"
 
@@ -30,9 +36,8 @@ def byte_stream(
         detach(session)
     query = server_query(plan, plan.ranges[0])
     failures: list[Exception] = []
-    with joined_snapshot(
-        session.address, session.application_name, shared.snapshot_id, shared.settings
-    ) as connection:
+    with contextlib.ExitStack() as stack:
+        connection = _joined(session, shared, stack)
         if plan.empty_search_path:
             connection.execute("SET LOCAL search_path = ''")
         columns = describe_query(connection, query)
@@ -49,3 +54,18 @@ def byte_stream(
             raise
         finally:
             session.connection.unregister(RELATION)
+
+
+def _joined(
+    session: Session, shared: SharedSnapshot, stack: contextlib.ExitStack
+) -> psycopg.Connection[Any]:
+    """A connection in the snapshot, in the place of the attachments where there is no other."""
+    address, name = session.address, session.application_name
+    joined = partial(joined_snapshot, address, name, shared.snapshot_id, shared.settings)
+    try:
+        return stack.enter_context(joined())
+    except ConnectionFailed:
+        if not session.attached:
+            raise
+    detach(session)
+    return stack.enter_context(joined())
