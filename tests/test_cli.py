@@ -358,7 +358,7 @@ class TestRefusals:
                 ["adhd", "--memory", "255MB"],
                 {},
                 2,
-                "--memory 255 MB is too little: the minimum is 256 MB",
+                "--memory 255 MB is too little: the minimum is 320 MB",
                 id="memory below the minimum",
             ),
             pytest.param(

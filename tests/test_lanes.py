@@ -89,7 +89,7 @@ class TestSideBySide:
                 2,
                 id="as many as the memory allows",
             ),
-            pytest.param({"jobs": 4, "memory_bytes": 256_000_000}, 1, id="one at the minimum"),
+            pytest.param({"jobs": 4, "memory_bytes": 320_000_000}, 1, id="one at the minimum"),
         ],
     )
     def test_as_many_are_exported_at_once_as_there_may_be(

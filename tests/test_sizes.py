@@ -53,8 +53,8 @@ def test_what_is_no_size_is_refused_with_examples(text: str) -> None:
         (11_849, "11.8 kB"),
         (99_949, "99.9 kB"),
         (99_950, "100 kB"),
-        (256_000_000, "256 MB"),
-        (255_999_999, "256 MB"),
+        (320_000_000, "320 MB"),
+        (255_999_999, "320 MB"),
         (999_500_000, "1.0 GB"),
         (1_300_000_000, "1.3 GB"),
         (12_345_000_000_000, "12,345 GB"),
@@ -64,6 +64,6 @@ def test_a_size_is_told_with_three_digits_at_most(size_bytes: int, want: str) ->
     assert size_text(size_bytes) == want
 
 
-@pytest.mark.parametrize("size_bytes", [0, 1, 999, 1_000, 256_000_000, 10**9, 25 * 10**9])
+@pytest.mark.parametrize("size_bytes", [0, 1, 999, 1_000, 320_000_000, 10**9, 25 * 10**9])
 def test_what_is_told_can_be_written(size_bytes: int) -> None:
     assert parse_size(size_text(size_bytes)) == size_bytes

@@ -186,7 +186,7 @@ class TestMemoryThatRunsOut:
     ) -> None:
         reason = failure(loaded, tmp_path, sort_in="duckdb", memory_bytes=256 * MB)
         assert reason.startswith("ran out of memory: ")
-        assert "allow more than --memory 256 MB" in reason
+        assert "allow more than --memory 320 MB" in reason
         assert "--sort-in postgres" in reason
         assert "\n" not in reason
         assert len(started) == 2

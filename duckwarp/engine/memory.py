@@ -26,11 +26,14 @@ FREE_SHARE = 0.5
 # rows at 512 MB and 1 GB; `python -m benchmarks --only memory` measures it.
 UNCOUNTED_BYTES = 200_000_000
 UNCOUNTED_SHARE = 0.19
+# The files of the libraries in memory at the start, and the most that is reckoned with besides.
+USUAL_MAPPED_BYTES = 75_000_000
+MAX_MAPPED_BYTES = 120_000_000
 # DuckDB's limit at the least, in which it writes what the server has sorted.
 MIN_DUCKDB_BYTES = 60_000_000
 # What each column beyond the first hundred needs besides: its writer has buffers of its own.
 USUAL_COLUMNS = 100
-COLUMN_BYTES = 160_000
+COLUMN_BYTES = 120_000
 # What DuckDB needs for rows that are read by their bytes: so much, and so many times the longest.
 BYTES_READER_BYTES = 40_000_000
 LONGEST_FACTOR = 4
@@ -63,8 +66,14 @@ def memory_budget(settings: Settings) -> Budget:
             f"half of the memory that is free here is {size_text(process_bytes)}, and a run needs "
             f"at least {size_text(MIN_MEMORY_BYTES)}: free some, or allow more with --memory"
         )
-    counted = int(process_bytes * (1 - UNCOUNTED_SHARE)) - UNCOUNTED_BYTES
+    counted = int(process_bytes * (1 - UNCOUNTED_SHARE)) - UNCOUNTED_BYTES - _mapped_bytes()
     return Budget(process_bytes=process_bytes, duckdb_bytes=max(counted, MIN_DUCKDB_BYTES))
+
+
+def _mapped_bytes() -> int:
+    """What the libraries' files take more than usual: the kernel may map them in large pieces."""
+    shared = getattr(psutil.Process().memory_info(), "shared", 0)
+    return max(0, min(2 * (shared - USUAL_MAPPED_BYTES), MAX_MAPPED_BYTES))
 
 
 def check_columns(columns: int, process_bytes: int) -> None:

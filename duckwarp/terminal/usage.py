@@ -266,7 +266,7 @@ Memory = Annotated[
         metavar="SIZE",
         envvar="DUCKWARP_MEMORY",
         parser=_size,
-        help="The resident memory of the whole process, at least 256MB. "
+        help="The resident memory of the whole process, at least 320MB. "
         "[default: 1GB, or half of what is free where that is less]",
         show_default=False,
     ),

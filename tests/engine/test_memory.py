@@ -153,7 +153,7 @@ class TestFreeMemory:
 
 class TestBudget:
     @pytest.mark.parametrize(
-        "process_bytes", [MIN_MEMORY_BYTES, 300 * MB, 512 * MB, GB, 2 * GB, 64 * GB]
+        "process_bytes", [MIN_MEMORY_BYTES, 400 * MB, 512 * MB, GB, 2 * GB, 64 * GB]
     )
     def test_duckdb_gets_what_python_and_libpq_leave(self, process_bytes: int) -> None:
         got = memory_budget(Settings(memory_bytes=process_bytes))
@@ -163,7 +163,7 @@ class TestBudget:
         assert got.duckdb_bytes >= 50 * MB
 
     def test_more_memory_is_more_for_duckdb(self) -> None:
-        got = [memory_budget(Settings(memory_bytes=n * MB)).duckdb_bytes for n in range(256, 4000)]
+        got = [memory_budget(Settings(memory_bytes=n * MB)).duckdb_bytes for n in range(320, 4000)]
         assert got == sorted(got)
         assert got[-1] > 2 * GB
 
