@@ -20,7 +20,15 @@ import pytest
 from duckwarp import Selection, survey
 from duckwarp.cli import main
 from duckwarp.demo.server import EmbeddedServer, embedded_server
-from duckwarp.settings import Compression, Order, Settings, SortIn, SpecialValues
+from duckwarp.settings import (
+    MIN_MEMORY_BYTES,
+    Compression,
+    Order,
+    Settings,
+    SortIn,
+    SpecialValues,
+)
+from duckwarp.sizes import size_text
 from duckwarp.survey import PlannedSource, plan_export
 from duckwarp.terminal.endings import without_passwords
 from duckwarp.version import __version__
@@ -358,7 +366,7 @@ class TestRefusals:
                 ["adhd", "--memory", "255MB"],
                 {},
                 2,
-                "--memory 255 MB is too little: the minimum is 320 MB",
+                f"--memory 255 MB is too little: the minimum is {size_text(MIN_MEMORY_BYTES)}",
                 id="memory below the minimum",
             ),
             pytest.param(

@@ -15,7 +15,7 @@ import pytest
 
 from duckwarp.events import Event, EventType
 from duckwarp.results import SourceState
-from duckwarp.settings import Settings
+from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.source.registry import Selection
 from duckwarp.survey import plan_export
 from tests.conftest import RoleMaker
@@ -89,7 +89,7 @@ class TestSideBySide:
                 2,
                 id="as many as the memory allows",
             ),
-            pytest.param({"jobs": 4, "memory_bytes": 320_000_000}, 1, id="one at the minimum"),
+            pytest.param({"jobs": 4, "memory_bytes": MIN_MEMORY_BYTES}, 1, id="one at the minimum"),
         ],
     )
     def test_as_many_are_exported_at_once_as_there_may_be(

@@ -24,7 +24,7 @@ from duckwarp.demo.server import embedded_server
 from duckwarp.engine import layout
 from duckwarp.engine.copy import CopyJob, start_copy
 from duckwarp.engine.session import Running, Session
-from duckwarp.settings import Settings, SortIn
+from duckwarp.settings import MIN_MEMORY_BYTES, Settings, SortIn
 from duckwarp.source.registry import Selection
 from duckwarp.survey import plan_export
 from tests.conftest import TEST_DSN, DatabaseMaker
@@ -228,7 +228,7 @@ class TestWhateverARunMayUse:
     def test_small_tables_at_the_minimum(self, exported: Exported, wanted: Digests) -> None:
         """But the one whose values are huge: each of them takes a share of the memory."""
         tables = [table for table in SMALL if table != "huge"]
-        assert exported(*tables, memory_bytes=256 * MB) == among(wanted, *tables)
+        assert exported(*tables, memory_bytes=MIN_MEMORY_BYTES) == among(wanted, *tables)
 
     @pytest.mark.parametrize("connections", [1, 2, 3, 4])
     def test_small_tables_read_in_ranges(
@@ -257,7 +257,7 @@ class TestWhateverARunMayUse:
         assert exported("every", sort_in="duckdb", **settings) == among(wanted, "every")
 
     def test_a_large_table_at_the_minimum(self, exported: Exported, wanted: Digests) -> None:
-        assert exported("every", memory_bytes=256 * MB) == among(wanted, "every")
+        assert exported("every", memory_bytes=MIN_MEMORY_BYTES) == among(wanted, "every")
 
     def test_the_large_table_is_read_in_ranges_of_its_own_as_the_tests_above_rely_on(
         self, filled: Database, wanted: Digests

@@ -24,6 +24,8 @@ from duckwarp.errors import OutputUnusable
 from duckwarp.events import Event, EventType
 from duckwarp.output import space
 from duckwarp.output.staging import STAGING_FOLDER
+from duckwarp.settings import MIN_MEMORY_BYTES
+from duckwarp.sizes import size_text
 from duckwarp.source.registry import Selection
 from tests.runs import Recorder, export, published_files
 from tests.support import Database
@@ -169,7 +171,7 @@ class TestMemoryThatRunsOut:
         self, loaded: Database, tmp_path: Path, started: list[CopyJob]
     ) -> None:
         recorder = Recorder()
-        options = {"memory_bytes": 256 * MB, "threads": 2}
+        options = {"memory_bytes": MIN_MEMORY_BYTES, "threads": 2}
         [result] = export(loaded, TABLE, tmp_path, recorder, **options).results
         assert result.error is None
         assert pq.read_metadata(result.parquet_path).num_rows == ROWS
@@ -184,9 +186,9 @@ class TestMemoryThatRunsOut:
     def test_where_duckdb_has_to_sort_the_failure_says_what_to_change(
         self, loaded: Database, tmp_path: Path, started: list[CopyJob]
     ) -> None:
-        reason = failure(loaded, tmp_path, sort_in="duckdb", memory_bytes=256 * MB)
+        reason = failure(loaded, tmp_path, sort_in="duckdb", memory_bytes=MIN_MEMORY_BYTES)
         assert reason.startswith("ran out of memory: ")
-        assert "allow more than --memory 320 MB" in reason
+        assert f"allow more than --memory {size_text(MIN_MEMORY_BYTES)}" in reason
         assert "--sort-in postgres" in reason
         assert "\n" not in reason
         assert len(started) == 2
@@ -195,7 +197,7 @@ class TestMemoryThatRunsOut:
         self, loaded: Database, tmp_path: Path
     ) -> None:
         both = Selection(tables=("public.t", "public.small"))
-        options = {"sort_in": "duckdb", "memory_bytes": 256 * MB, "jobs": 1}
+        options = {"sort_in": "duckdb", "memory_bytes": MIN_MEMORY_BYTES, "jobs": 1}
         results = export(loaded, both, tmp_path, **options).results
         assert {result.canonical_code: result.success for result in results} == {
             "t": False,

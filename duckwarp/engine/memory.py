@@ -73,7 +73,7 @@ def memory_budget(settings: Settings) -> Budget:
 def _mapped_bytes() -> int:
     """What the libraries' files take more than usual: the kernel may map them in large pieces."""
     shared = getattr(psutil.Process().memory_info(), "shared", 0)
-    return max(0, min(2 * (shared - USUAL_MAPPED_BYTES), MAX_MAPPED_BYTES))
+    return max(0, min(shared - USUAL_MAPPED_BYTES, MAX_MAPPED_BYTES))
 
 
 def check_columns(columns: int, process_bytes: int) -> None:

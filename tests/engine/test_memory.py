@@ -163,7 +163,10 @@ class TestBudget:
         assert got.duckdb_bytes >= 50 * MB
 
     def test_more_memory_is_more_for_duckdb(self) -> None:
-        got = [memory_budget(Settings(memory_bytes=n * MB)).duckdb_bytes for n in range(320, 4000)]
+        got = [
+            memory_budget(Settings(memory_bytes=n * MB)).duckdb_bytes
+            for n in range(MIN_MEMORY_BYTES // MB, 4000)
+        ]
         assert got == sorted(got)
         assert got[-1] > 2 * GB
 
