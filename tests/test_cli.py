@@ -201,10 +201,10 @@ class TestExport:
             INSERT INTO huge SELECT n, convert_to(repeat('x', 6000000), 'UTF8')
             FROM generate_series(1, 12) n;
             CREATE TABLE long (n int, s text); ALTER TABLE long ALTER s SET STORAGE EXTERNAL;
-            INSERT INTO long SELECT n, repeat('x', 3000) FROM generate_series(1, 20000) n;
+            INSERT INTO long SELECT n, repeat('x', 3000) FROM generate_series(1, 30000) n;
             CREATE TABLE many AS SELECT n, n / 2 AS m FROM generate_series(1, 2000000) n""")
         got = shell(
-            *("export", "--schema", "public", "--plan", "--json", "--memory", "512MB"),
+            *("export", "--schema", "public", "--plan", "--json", "--memory", "700MB"),
             *("--threads", "2"),
             dsn=database.dsn,
         )
@@ -286,8 +286,8 @@ class TestExport:
     @pytest.mark.parametrize(
         ("environment", "arguments", "want"),
         [
-            pytest.param("300MB", [], 300_000_000, id="the environment's"),
-            pytest.param("300MB", ["--memory", "400MB"], 400_000_000, id="the option's before it"),
+            pytest.param("350MB", [], 350_000_000, id="the environment's"),
+            pytest.param("350MB", ["--memory", "400MB"], 400_000_000, id="the option's before it"),
             pytest.param("", [], None, id="nothing"),
         ],
     )

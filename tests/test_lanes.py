@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from duckwarp.engine import memory
 from duckwarp.events import Event, EventType
 from duckwarp.results import SourceState
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings
@@ -27,6 +28,12 @@ SOURCES = 12
 PATIENCE_SECONDS = 60.0
 # Four lanes, whatever the machine.
 LANES = {"jobs": 4, "threads": 4, "max_connections": 6}
+
+
+@pytest.fixture(autouse=True)
+def _budget_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of this one, which has mapped more libraries than a run needs."""
+    monkeypatch.setattr(memory, "MAX_MAPPED_BYTES", 0)
 
 
 @pytest.fixture

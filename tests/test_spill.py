@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from duckwarp import copying
-from duckwarp.engine import layout
+from duckwarp.engine import layout, memory
 from duckwarp.engine.copy import CopyJob, start_copy
 from duckwarp.engine.session import Running, Session
 from duckwarp.errors import OutputUnusable
@@ -47,6 +47,12 @@ def loaded(server_dsn: str, worker_id: str) -> Iterator[Database]:
             FROM generate_series(1, {ROWS}) AS n; ANALYZE t;
             CREATE TABLE small AS SELECT 1 AS n""")
         yield database
+
+
+@pytest.fixture(autouse=True)
+def _budget_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of this one, which has mapped more libraries than a run needs."""
+    monkeypatch.setattr(memory, "MAX_MAPPED_BYTES", 0)
 
 
 @pytest.fixture
