@@ -6,18 +6,22 @@ facts, so a bound appears only where it is known to be a value of the column.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from duckwarp.errors import SourceError
 from duckwarp.output import pgtext
-from duckwarp.output.exactness import rounded_maxima
+from duckwarp.output.filemetadata import (
+    ColumnMetaData,
+    FileMetaData,
+    LogicalType,
+    SchemaElement,
+    TimeParameters,
+    read_file_metadata,
+)
 from duckwarp.results import ColumnStatistics, ParquetFacts
 
 
@@ -29,54 +33,47 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
     """
     try:
         size_bytes = path.stat().st_size
-        metadata = pq.read_metadata(path)
-        columns = _columns(path, metadata)
-    except (OSError, pa.ArrowException) as error:
+        metadata = read_file_metadata(path)
+        columns = _columns(metadata)
+    except (OSError, ValueError) as error:
         raise SourceError(f"the written file {path.name} cannot be read back: {error}") from error
     if expected_rows is not None and metadata.num_rows != expected_rows:
         raise SourceError(
             f"the written file {path.name} has {metadata.num_rows:,} rows, "
             f"but {expected_rows:,} were read"
         )
-    groups = range(metadata.num_row_groups)
     return ParquetFacts(
         rows=metadata.num_rows,
         size_bytes=size_bytes,
         columns=columns,
-        row_group_rows=tuple(metadata.row_group(number).num_rows for number in groups),
+        row_group_rows=tuple(group.num_rows for group in metadata.row_groups),
     )
 
 
-def _columns(path: Path, metadata: pq.FileMetaData) -> tuple[ColumnStatistics, ...]:
-    leaves = list(_leaf_of_each_column(metadata.schema.to_arrow_schema()))
-    kinds = [None if leaf is None else _kind(metadata.schema.column(leaf)) for leaf in leaves]
-    has_text = any(kind is not None and kind.is_text for kind in kinds)
-    rounded = rounded_maxima(path) if has_text else frozenset()
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+def _columns(metadata: FileMetaData) -> tuple[ColumnStatistics, ...]:
+    groups = [[chunk.meta_data for chunk in group.columns] for group in metadata.row_groups]
 
-    def statistics(leaf: int | None, kind: _Kind | None) -> ColumnStatistics:
+    def statistics(leaf: int | None, element: SchemaElement) -> ColumnStatistics:
         if leaf is None:
             return ColumnStatistics()
-        chunks = [
-            _chunk(group.column(leaf), (n, leaf) in rounded) for n, group in enumerate(groups)
-        ]
-        return _statistics(kind, chunks)
+        return _statistics(_kind(element), [_chunk(group[leaf]) for group in groups])
 
-    return tuple(statistics(leaf, kind) for leaf, kind in zip(leaves, kinds, strict=True))
+    return tuple(statistics(leaf, element) for leaf, element in _columns_of(metadata.schema))
 
 
-def _leaf_of_each_column(schema: pa.Schema) -> Iterator[int | None]:
+def _columns_of(
+    elements: Sequence[SchemaElement],
+) -> Iterator[tuple[int | None, SchemaElement]]:
     """The place of each column among the leaves; None for nested ones, whose leaves are parts."""
     leaf = 0
-    for data_type in schema.types:
-        yield None if data_type.num_fields else leaf
-        leaf += _leaf_count(data_type)
-
-
-def _leaf_count(data_type: pa.DataType) -> int:
-    if not data_type.num_fields:
-        return 1
-    return sum(_leaf_count(data_type.field(n).type) for n in range(data_type.num_fields))
+    pending = 0  # elements that still belong to the current column
+    for element in elements[1:]:
+        children = element.num_children or 0
+        if pending == 0:
+            yield (None if children else leaf), element
+            pending = 1
+        pending += children - 1
+        leaf += not children
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +82,22 @@ class _Chunk:
 
     values: int
     null_count: int | None
-    bounds: tuple[Any, Any] | None
+    bounds: tuple[bytes, bytes] | None
     rounded_up: bool
 
 
-def _chunk(column: pq.ColumnChunkMetaData, rounded_up: bool) -> _Chunk:
+def _chunk(column: ColumnMetaData) -> _Chunk:
     statistics = column.statistics
     if statistics is None:
-        return _Chunk(column.num_values, None, None, rounded_up)
+        return _Chunk(column.num_values, None, None, rounded_up=False)
+    least, greatest = statistics.min_value, statistics.max_value
     return _Chunk(
         values=column.num_values,
-        null_count=statistics.null_count if statistics.has_null_count else None,
-        # min and max themselves raise for dates beyond Python's.
-        bounds=(statistics.min_raw, statistics.max_raw) if statistics.has_min_max else None,
-        rounded_up=rounded_up,
+        null_count=statistics.null_count,
+        bounds=None if least is None or greatest is None else (least, greatest),
+        # DuckDB cuts text at 256 bytes and rounds the maximum up: a column that holds `xéé…` may
+        # have the maximum `y`. Writers that do not know the flag do not round.
+        rounded_up=statistics.is_max_value_exact is False,
     )
 
 
@@ -109,7 +108,7 @@ class _Kind:
     `value` turns what the file has into what compares as the column does, `text` prints that.
     """
 
-    value: Callable[[Any], Any]
+    value: Callable[[bytes], Any]
     text: Callable[[Any], str]
     is_text: bool = False
 
@@ -146,47 +145,73 @@ def _maximum(kind: _Kind, chunks: list[_Chunk]) -> str | None:
     return None
 
 
-def _kind(column: pq.ColumnSchema) -> _Kind | None:
+def _kind(element: SchemaElement) -> _Kind | None:
     """How to read the bounds of a column; None where a range would tell nobody anything."""
-    logical = column.logical_type.type
-    if logical == "NONE":
-        return _PLAIN.get(column.physical_type)
-    if logical == "DECIMAL":
-        scale = column.scale
-        return _Kind(_unscaled, lambda unscaled: pgtext.decimal_text(unscaled, scale))
-    if logical in ("INT", "TIME", "TIMESTAMP"):
-        return _parametrised(logical, json.loads(column.logical_type.to_json()), column)
-    return _LOGICAL.get(logical)
+    logical = element.logical_type
+    if logical is not None:
+        return _of_logical(logical, element.type)
+    if element.converted_type is not None:
+        return _CONVERTED.get(element.converted_type)
+    return None if element.type is None else _PHYSICAL.get(element.type)
 
 
-def _parametrised(logical: str, about: dict[str, Any], column: pq.ColumnSchema) -> _Kind | None:
-    """The kinds that the file describes further; only µs are written, other units are left out."""
-    if logical == "INT":
-        bits = 32 if column.physical_type == "INT32" else 64
-        return _INTEGER if about["isSigned"] else _Kind(lambda raw: raw % (1 << bits), str)
-    if about["timeUnit"] != "microseconds":
-        return None
-    if logical == "TIME":
-        return _Kind(int, pgtext.time_text)
-    zone = "+00" if about["isAdjustedToUTC"] else ""
-    return _Kind(int, lambda microseconds: pgtext.timestamp_text(microseconds, zone))
+def _of_logical(logical: LogicalType, physical: int | None) -> _Kind | None:
+    """Only µs are written, so that other units are left out; JSON has no order that tells."""
+    if logical.decimal is not None:
+        scale = logical.decimal.scale
+        value = _big_endian if physical == _FIXED_LEN_BYTE_ARRAY else _little_endian
+        return _Kind(value, lambda unscaled: pgtext.decimal_text(unscaled, scale))
+    if logical.time is not None:
+        return _Kind(_little_endian, pgtext.time_text) if _in_micros(logical.time) else None
+    if logical.timestamp is not None:
+        zone = "+00" if logical.timestamp.is_adjusted_to_utc else ""
+        kind = _Kind(_little_endian, lambda moment: pgtext.timestamp_text(moment, zone))
+        return kind if _in_micros(logical.timestamp) else None
+    if logical.integer is not None:
+        return _SIGNED if logical.integer.is_signed else _UNSIGNED
+    plain = {"string": _TEXT, "date": _DATE, "uuid": _Kind(bytes, pgtext.uuid_text)}
+    return next((kind for name, kind in plain.items() if getattr(logical, name) is not None), None)
 
 
-def _unscaled(raw: int | bytes) -> int:
-    """A decimal's integer; what does not fit 8 bytes is stored big-endian in a fixed array."""
-    return raw if isinstance(raw, int) else int.from_bytes(raw, "big", signed=True)
+def _in_micros(parameters: TimeParameters) -> bool:
+    return parameters.unit.micros is not None
 
 
-_INTEGER = _Kind(int, str)
-_PLAIN = {
-    "BOOLEAN": _Kind(bool, pgtext.bool_text),
-    "INT32": _INTEGER,
-    "INT64": _INTEGER,
-    "FLOAT": _Kind(float, pgtext.single_text),
-    "DOUBLE": _Kind(float, pgtext.double_text),
+def _little_endian(raw: bytes) -> int:
+    return int.from_bytes(raw, "little", signed=True)
+
+
+def _big_endian(raw: bytes) -> int:
+    return int.from_bytes(raw, "big", signed=True)
+
+
+def _unsigned(raw: bytes) -> int:
+    return int.from_bytes(raw, "little")
+
+
+def _float(form: str) -> Callable[[bytes], float]:
+    """Zeros compare alike, and a bound of zero may stand for either."""
+    return lambda raw: float(struct.unpack(form, raw)[0]) + 0.0
+
+
+_SIGNED = _Kind(_little_endian, str)
+_UNSIGNED = _Kind(_unsigned, str)
+_TEXT = _Kind(bytes, pgtext.short_text, is_text=True)
+_DATE = _Kind(_little_endian, pgtext.date_text)
+# Physical types, and the older annotations that DuckDB writes alone, by their numbers.
+_BOOLEAN, _INT32, _INT64, _FLOAT, _DOUBLE, _FIXED_LEN_BYTE_ARRAY = 0, 1, 2, 4, 5, 7
+_UTF8, _CONVERTED_DATE = 0, 6
+_UNSIGNED_NUMBERS, _SIGNED_NUMBERS = range(11, 15), range(15, 19)
+_PHYSICAL = {
+    _BOOLEAN: _Kind(lambda raw: raw != b"\0", pgtext.bool_text),
+    _INT32: _SIGNED,
+    _INT64: _SIGNED,
+    _FLOAT: _Kind(_float("<f"), pgtext.single_text),
+    _DOUBLE: _Kind(_float("<d"), pgtext.double_text),
 }
-_LOGICAL = {
-    "STRING": _Kind(bytes, pgtext.short_text, is_text=True),
-    "DATE": _Kind(int, pgtext.date_text),
-    "UUID": _Kind(bytes, pgtext.uuid_text),
+_CONVERTED = {
+    _UTF8: _TEXT,
+    _CONVERTED_DATE: _DATE,
+    **dict.fromkeys(_UNSIGNED_NUMBERS, _UNSIGNED),
+    **dict.fromkeys(_SIGNED_NUMBERS, _SIGNED),
 }

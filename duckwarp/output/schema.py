@@ -8,11 +8,13 @@ in, text out: the key is written by the engine.
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
+import nanoarrow as na
+from nanoarrow.ipc import StreamWriter
 
 from duckwarp.results import Loss
 from duckwarp.source.metadata import Column
@@ -23,24 +25,25 @@ ARROW_SCHEMA_KEY = "ARROW:schema"
 # as what they are stored as: pyarrow 21 and later makes its own types of the file's annotations
 # then, and earlier ones leave them alone, as both do without a schema.
 _TYPES = {
-    "BOOLEAN": pa.bool_(),
-    "SMALLINT": pa.int16(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "UINTEGER": pa.uint32(),
-    "FLOAT": pa.float32(),
-    "DOUBLE": pa.float64(),
-    "VARCHAR": pa.string(),
-    "BLOB": pa.binary(),
-    "UUID": pa.binary(16),
-    "DATE": pa.date32(),
-    "TIME": pa.time64("us"),
-    "TIMESTAMP": pa.timestamp("us"),
-    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
+    "BOOLEAN": na.bool_(),
+    "SMALLINT": na.int16(),
+    "INTEGER": na.int32(),
+    "BIGINT": na.int64(),
+    "UINTEGER": na.uint32(),
+    "FLOAT": na.float32(),
+    "DOUBLE": na.float64(),
+    "VARCHAR": na.string(),
+    "BLOB": na.binary(),
+    "UUID": na.fixed_size_binary(16),
+    "DATE": na.date32(),
+    "TIME": na.time64("us"),
+    "TIMESTAMP": na.timestamp("us"),
+    "TIMESTAMP WITH TIME ZONE": na.timestamp("us", "UTC"),
 }
 _DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 _LIST_SUFFIX = "[]"
 _LIST_ELEMENT = "element"  # what DuckDB calls it
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +68,29 @@ def arrow_schema(fields: Sequence[FieldFacts], footer_keys: Iterable[tuple[str, 
 
     Raises `ValueError` for a type that is not written.
     """
-    schema = pa.schema([_field(facts) for facts in fields], metadata=dict(footer_keys) or None)
-    return base64.b64encode(schema.serialize()).decode("ascii")
+    fields = [_field(facts) for facts in fields]
+    schema = na.Schema(na.struct(fields), metadata=dict(footer_keys) or None)
+    message = io.BytesIO()
+    with StreamWriter.from_writable(message) as writer:
+        writer.write_stream([], schema=schema)
+    return base64.b64encode(message.getvalue().removesuffix(_END_OF_STREAM)).decode("ascii")
 
 
-def _field(facts: FieldFacts) -> pa.Field:
-    return pa.field(facts.column.name, _arrow_type(facts.duckdb_type), metadata=_metadata(facts))
+def _field(facts: FieldFacts) -> na.Schema:
+    return na.Schema(
+        _arrow_type(facts.duckdb_type), name=facts.column.name, metadata=_metadata(facts)
+    )
 
 
-def _arrow_type(duckdb_type: str) -> pa.DataType:
+def _arrow_type(duckdb_type: str) -> na.Schema:
     if duckdb_type.endswith(_LIST_SUFFIX):
         element = _arrow_type(duckdb_type.removesuffix(_LIST_SUFFIX))
-        return pa.list_(pa.field(_LIST_ELEMENT, element))
+        # nanoarrow's own lists call it otherwise.
+        named = {_LIST_ELEMENT: na.c_schema(element)}
+        return na.Schema(na.c_schema(na.list_(element)).modify(children=named))
     decimal = _DECIMAL.fullmatch(duckdb_type)
     if decimal:
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+        return na.decimal128(int(decimal[1]), int(decimal[2]))
     if duckdb_type not in _TYPES:
         raise ValueError(f"no Arrow type is known for DuckDB's {duckdb_type}")
     return _TYPES[duckdb_type]
