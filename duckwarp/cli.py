@@ -20,14 +20,17 @@ from duckwarp.errors import Terminated
 from duckwarp.settings import Settings
 from duckwarp.terminal import usage
 from duckwarp.terminal.endings import Commands, Manner, print_document
+from duckwarp.terminal.record import Files, Record
 from duckwarp.terminal.usage import ExitCode
 from duckwarp.version import __version__
 
 if TYPE_CHECKING:
+    from duckwarp.events import EventStore
     from duckwarp.source.registry import Selection
     from duckwarp.terminal.audience import Audience
 
 DEFAULTS = Settings()
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNAL_EXIT = 128  # a shell's exit code for a signal is its number and this
 DEMO_PUBLICATION = "adhd"
 DEMO_SOURCE = "adhd_summary_open_referrals_age"
@@ -56,12 +59,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     with _signals_raise() as received:
         try:
-            app(given, prog_name="duckwarp", obj=manner)
-        except SystemExit as ending:
-            # Whatever became of the signal on its way, the shell is told of it.
-            if received and ending.code not in (ExitCode.OK, received[0] + SIGNAL_EXIT):
-                raise SystemExit(received[0] + SIGNAL_EXIT) from None
-            raise
+            code = _ran(given, manner)
+            _ignore_signals()
+        except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
+        # Whatever became of the signal on its way, the shell is told of it.
+        if received and code != ExitCode.OK:
+            code = received[0] + SIGNAL_EXIT
+        if code == ExitCode.USAGE:
+            manner.record.begin_refused(given)
+        manner.record.end(code)
+    raise SystemExit(code)
+
+
+def _ran(arguments: Sequence[str], manner: Manner) -> int:
+    """Run the command that the arguments name; its exit code."""
+    try:
+        app(arguments, prog_name="duckwarp", obj=manner)
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else ExitCode.OK
     raise AssertionError("unreachable: a command always exits")
 
 
@@ -77,15 +93,14 @@ def _signals_raise() -> Iterator[list[int]]:
 
     def end(number: int, _: object) -> NoReturn:
         received.append(number)
-        for each in previous:
-            signal.signal(each, signal.SIG_IGN)
+        _ignore_signals()
         raise (
             KeyboardInterrupt
             if number == signal.SIGINT
             else Terminated(signal.Signals(number).name)
         )
 
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in SIGNALS:
         if signal.getsignal(each) != signal.SIG_IGN:
             previous[each] = signal.signal(each, end)
     try:
@@ -93,6 +108,11 @@ def _signals_raise() -> Iterator[list[int]]:
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
+
+
+def _ignore_signals() -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _print_version(wanted: bool) -> None:
@@ -114,6 +134,7 @@ def _root(
 
 @app.command(cls=usage.Command, epilog=usage.EXPORT_EPILOG)
 def export(  # noqa: PLR0917  # typer passes them by name
+    context: typer.Context,
     publication: usage.Publication = None,
     source: usage.Sources = None,
     everything: usage.Everything = False,
@@ -141,11 +162,20 @@ def export(  # noqa: PLR0917  # typer passes them by name
     quiet: usage.Quiet = False,
     json: usage.Json = False,
     events: usage.Events = None,
+    log_file: usage.LogFile = None,
+    metrics_file: usage.MetricsFile = None,
     verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Write a Parquet file and a data dictionary for each source."""
-    from duckwarp.source.registry import Selection
     from duckwarp.terminal.audience import Audience
+
+    record: Record = context.obj.record
+    if not plan:
+        named = [publication, *(source or ()), schema, *(table or ())]
+        label = ", ".join(filter(None, named)) or ("all" if everything else None)
+        files = Files(events=events, log=log_file, metrics=metrics_file)
+        record.begin(files, publication=publication, label=label, period=period)
+    from duckwarp.source.registry import Selection
 
     selection = Selection(
         publication=publication,
@@ -175,8 +205,8 @@ def export(  # noqa: PLR0917  # typer passes them by name
     )
     if plan:
         raise typer.Exit(_show_plan(selection, settings, json))
-    audience = Audience(quiet=quiet, json=json, events=events)
-    raise typer.Exit(_export(selection, settings, audience, period))
+    audience = Audience(quiet=quiet, json=json)
+    raise typer.Exit(_export(selection, settings, audience, record.store, period))
 
 
 @app.command(cls=usage.Command, epilog=usage.SOURCES_EPILOG)
@@ -226,6 +256,7 @@ def describe(
 
 @app.command(cls=usage.Command, epilog=usage.DEMO_EPILOG)
 def demo(
+    context: typer.Context,
     output: usage.Output = DEFAULTS.output_dir,
     keep: usage.Keep = False,
     dsn: usage.DemoDsn = None,
@@ -246,19 +277,24 @@ def demo(
     with demo_database(keep=keep, dsn=dsn) as database:
         settings = Settings(dsn=database.dsn, output_dir=output)
         selection = Selection(publication=DEMO_PUBLICATION)
-        code = _export(selection, settings, Audience())
+        store = context.obj.record.begin(Files(), publication=DEMO_PUBLICATION)
+        code = _export(selection, settings, Audience(), store)
     kept = database if keep else None
     show(partial(demo_page, output, DEMO_SOURCE, kept), sys.stdout)
     raise typer.Exit(code)
 
 
 def _export(
-    selection: Selection, settings: Settings, audience: Audience, period: str | None = None
+    selection: Selection,
+    settings: Settings,
+    audience: Audience,
+    store: EventStore,
+    period: str | None = None,
 ) -> ExitCode:
     from duckwarp.exporter import run_export
     from duckwarp.results import SourceState
 
-    with audience.listening(selection.publication or "export") as store:
+    with audience.listening(selection.publication or "export", store):
         report = run_export(
             selection, settings, store, publication=selection.publication, period=period
         )

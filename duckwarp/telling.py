@@ -101,6 +101,7 @@ def source_skipped(tell: Telling, source: Source, reason: str) -> None:
         "export",
         f"skipped {source.code}: {reason}",
         source=source.code,
+        reason=reason,
         relation=source.qualified_name,
     )
 

@@ -237,7 +237,7 @@ class TestExport:
         assert len(files(tmp_path / "there")) == 4
         lines = (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()
         events = [json.loads(line) for line in lines]
-        assert events[-1]["event_type"] == "run_completed"
+        assert events[-1]["event_type"] == "run_ended"
         assert {event["period"] for event in events} == {"2025-12"}
 
     @pytest.mark.parametrize(

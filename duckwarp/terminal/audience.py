@@ -6,15 +6,12 @@ People read standard error while it runs; the result goes to standard output: a 
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from duckwarp.errors import RunError
 from duckwarp.events import EventStore
 from duckwarp.progress import Display, PlainLines, Quiet
 from duckwarp.results import RunReport
@@ -27,25 +24,18 @@ from duckwarp.terminal.usage import ExitCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """What was asked for: failures only, a document for programs, a file of events."""
+    """What was asked for: failures only, a document for programs."""
 
     quiet: bool = False
     json: bool = False
-    events: Path | None = None
 
     @contextmanager
-    def listening(self, title: str) -> Iterator[EventStore]:
-        """The store of a run that is called `title`; it is shown live until the block ends.
-
-        Raises `RunError` where the file of events cannot be written.
-        """
+    def listening(self, title: str, store: EventStore) -> Iterator[None]:
+        """Show the run that is called `title` live, by the events of `store`, until the end."""
         display = self._display(title)
-        try:
-            store = EventStore(f"export-{secrets.token_hex(6)}", self.events, [display.listen])
-        except OSError as error:
-            raise RunError(f"cannot write events to {self.events}: {error.strerror}") from error
-        with store, display:
-            yield store
+        store.add_listener(display.listen)
+        with display:
+            yield
 
     def report(self, report: RunReport, code: ExitCode) -> None:
         """Show what the run did."""

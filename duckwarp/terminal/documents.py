@@ -52,9 +52,10 @@ def _result(outcome: SourceOutcome) -> Document:
     }
 
 
-def error_document(message: str, exit_code: int) -> Document:
-    """A command that was stopped by an error."""
-    return {"version": __version__, "exit_code": exit_code, "error": message}
+def error_document(message: str, exit_code: int, report: RunReport | None = None) -> Document:
+    """A command that was stopped by an error; an export says what it had come to by then."""
+    stopped = {"version": __version__, "exit_code": exit_code, "error": message}
+    return stopped if report is None else report_document(report, exit_code) | stopped
 
 
 def sources_document(sources: Sequence[Source]) -> Document:

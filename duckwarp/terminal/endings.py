@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from duckwarp.errors import (
 )
 from duckwarp.terminal import wording
 from duckwarp.terminal.documents import error_document
+from duckwarp.terminal.record import Record
 from duckwarp.terminal.usage import ExitCode
 
 # Typer exports only some leaves of its parser's errors; this is the root of them all.
@@ -46,10 +47,14 @@ _NAMED_PASSWORD = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How an ending is told: with a document for programs, with the traceback of a fault."""
+    """How an ending is told: with a document for programs, with the traceback of a fault.
+
+    `record` keeps it, too, where the command is an export.
+    """
 
     json: bool = False
     verbose: bool = False
+    record: Record = field(default_factory=Record)
 
 
 class Commands(TyperGroup):
@@ -130,6 +135,7 @@ def _tell(message: str, code: ExitCode, manner: Manner, hint: str | None = None)
     print(f"error: {told}", file=sys.stderr)
     if hint is not None:
         print(f"hint: {hint}", file=sys.stderr)
+    manner.record.fail(told)
     if manner.json:
-        print_document(error_document(told, code))
+        print_document(error_document(told, code, manner.record.report))
     return code

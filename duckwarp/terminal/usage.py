@@ -354,6 +354,25 @@ Events = Annotated[
         _SHOW, "--events", metavar="FILE", help="Append the run's events to a JSON-lines file."
     ),
 ]
+LogFile = Annotated[
+    Path | None,
+    _option(
+        _SHOW,
+        "--log-file",
+        metavar="FILE",
+        help="Append what the run says to a file, a line for each step.",
+    ),
+]
+MetricsFile = Annotated[
+    Path | None,
+    _option(
+        _SHOW,
+        "--metrics-file",
+        metavar="FILE",
+        help="Write the run's figures for node_exporter's textfile collector; a file of its own "
+        "for each publication.",
+    ),
+]
 Verbose = Annotated[
     bool, _option(_SHOW, "--verbose", "-v", help="Show the traceback of an unexpected error.")
 ]
