@@ -124,7 +124,8 @@ def copied(
             telling.copy_repeated(run.tell, source.code, _WHY[type(met)])
     with run.turn:
         check_still_the_same(connection, source)
-    telling.copy_completed(run.tell, source.code, len(columns), str(path), rows)
+    written_as = tuple(planned.form.shown_type for planned in plan.columns)
+    telling.copy_completed(run.tell, source.code, written_as, str(path), rows)
     return plan, facts
 
 

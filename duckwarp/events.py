@@ -93,6 +93,8 @@ def create_event(  # noqa: PLR0913, PLR0917  # the signature that callers of its
     level: EventLevel = EventLevel.INFO,
     message: str = "",
     context: Mapping[str, Any] | None = None,
+    *,
+    subject: object = None,
 ) -> Event:
     """An event of now. The arguments are the fields of `Event`."""
     return Event(
@@ -104,6 +106,7 @@ def create_event(  # noqa: PLR0913, PLR0917  # the signature that callers of its
         level=level,
         message=message,
         context=context or {},
+        subject=subject,
     )
 
 

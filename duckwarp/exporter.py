@@ -166,16 +166,16 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
-    telling.batch_started(run.tell, len(present))
+    telling.batch_started(run.tell, len(present), run.snapshot.address)
     ended = itertools.count(1)
     started: set[str] = set()
 
     def export(lane: Run, source: Source) -> SourceOutcome:
+        described = replace(source, description=source.description or comments.get(source.code))
         # A source that a lane has left to the run comes twice.
         if source.code not in started:
-            telling.source_started(run.tell, source)
+            telling.source_started(run.tell, described, columns.get(source.code, ()))
             started.add(source.code)
-        described = replace(source, description=source.description or comments.get(source.code))
         outcome = _export_one(lane, described, columns.get(source.code, ()))
         with run.turn:
             telling.batch_advanced(run.tell, next(ended), len(present))

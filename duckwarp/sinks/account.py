@@ -26,6 +26,7 @@ class Account:
     run_id: str
     output_dir: str = ""
     outcomes: dict[str, SourceOutcome] = field(default_factory=dict)
+    _staged: dict[str, SourceOutcome] = field(default_factory=dict)
     _losses: dict[str, tuple[Loss, ...]] = field(default_factory=dict)
     _notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
@@ -38,7 +39,9 @@ class Account:
             case EventType.WARNING, "export":
                 self._warned(event)
             case EventType.STAGE_COMPLETED, "export":
-                self._ended(_exported(event))
+                self._exported(_exported(event), in_place="state" not in event.context)
+            case EventType.STAGE_COMPLETED, "publish" if event.context["source"] in self._staged:
+                self._ended(self._staged.pop(event.context["source"]))
             case EventType.STAGE_SKIPPED, "export":
                 self._ended(_other(event, SourceState.SKIPPED, str(event.context["reason"])))
             case EventType.ERROR, "export":
@@ -52,6 +55,12 @@ class Account:
             outcomes=tuple(outcome for _, outcome in sorted(self.outcomes.items())),
             seconds=time.monotonic() - self._started,
         )
+
+    def _exported(self, outcome: SourceOutcome, in_place: bool) -> None:
+        if in_place or outcome.state is not SourceState.EXPORTED:
+            self._ended(outcome)
+        else:
+            self._staged[outcome.code] = outcome
 
     def _warned(self, event: Event) -> None:
         context, code = event.context, str(event.context.get("source", ""))

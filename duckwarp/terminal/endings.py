@@ -6,7 +6,6 @@ No traceback unless it is asked for, and no password in any of it.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from duckwarp.errors import (
     Terminated,
     UsageError,
 )
+from duckwarp.redaction import without_passwords
 from duckwarp.terminal import wording
 from duckwarp.terminal.documents import error_document
 from duckwarp.terminal.record import Record
@@ -37,12 +37,6 @@ _HINTS: dict[type[DuckwarpError], str] = {
     "libpq's PG* variables and files, or POSTGRES_*",
     NothingMatched: "`duckwarp sources` lists what the registry has",
 }
-
-# Passwords in URIs and in key=value strings, quoted or not.
-_URI_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
-_NAMED_PASSWORD = re.compile(
-    r"(password['\"]?\s*[=:]\s*)('(?:[^'\\]|\\.)*'|[^\s,)]+)", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +85,6 @@ def exit_code_of(error: DuckwarpError) -> ExitCode:
     if isinstance(error, UsageError):
         return ExitCode.USAGE
     return ExitCode.NOT_STARTED if isinstance(error, RunError) else ExitCode.SOURCE_FAILED
-
-
-def without_passwords(text: str) -> str:
-    """The text with three asterisks in the place of whatever looks like a password."""
-    return _NAMED_PASSWORD.sub(r"\1***", _URI_PASSWORD.sub(r"\1***@", text))
 
 
 def _known(error: DuckwarpError, manner: Manner) -> ExitCode:

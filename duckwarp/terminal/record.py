@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckwarp.errors import RunError
 from duckwarp.events import EventLevel, EventStore, EventType, create_event
+from duckwarp.redaction import without_passwords
 from duckwarp.results import RunReport, SourceState
 from duckwarp.sinks.account import Account
+from duckwarp.sinks.asking import INSTALL, is_asked_for, is_installed
 from duckwarp.sinks.process import peak_memory_bytes
 from duckwarp.terminal import wording
 
 if TYPE_CHECKING:
+    from duckwarp.sinks.lineage import Lineage
     from duckwarp.sinks.logfile import LogFile
+
+SIGNAL_EXIT = 128  # a shell's exit code for a signal is its number and this
 
 T = TypeVar("T")
 
@@ -45,9 +51,28 @@ class _Kept:
     files: Files
     log: LogFile | None
     metrics: Path | None
+    lineage: Lineage | None
     publication: str | None
     label: str | None
     period: str | None
+
+    def tell(self, event_type: EventType, message: str, level: EventLevel, **more: Any) -> None:
+        """An event that is about the run as a whole."""
+        event = create_event(
+            event_type,
+            self.store.run_id,
+            publication=self.publication,
+            period=self.period,
+            level=level,
+            message=message,
+            **more,
+        )
+        self.store.emit(event)
+
+    def warn(self, message: str) -> None:
+        """Say what of the record is missing."""
+        self.tell(EventType.WARNING, message, EventLevel.WARNING, stage="lineage")
+        print(f"warning: {message}", file=sys.stderr)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,16 +116,22 @@ class Record:
         if log is not None:
             store.add_listener(log.listen)
         metrics = self._opened("metrics", files.metrics, _metrics_file)
+        lineage = _lineage(account)
+        if lineage is not None:
+            store.add_listener(lineage.listen)
         self._kept = _Kept(
             store=store,
             account=account,
             files=files,
             log=log,
             metrics=metrics,
+            lineage=lineage,
             publication=publication,
             label=label,
             period=period,
         )
+        if lineage is None and is_asked_for(os.environ):
+            self._kept.warn(f"OpenLineage is asked for, and its client is not installed: {INSTALL}")
         if self._unwritable:
             raise RunError("; ".join(self._unwritable))
         return store
@@ -121,6 +152,10 @@ class Record:
         if self._kept is None:
             return
         kept, self._kept = self._kept, None
+        if kept.lineage is not None:
+            lost = kept.lineage.close(self._error, interrupted=exit_code > SIGNAL_EXIT)
+            if lost is not None:
+                kept.warn(wording.one_line(without_passwords(lost)))
         report = kept.account.report()
         self._tell_the_end(kept, report, exit_code)
         kept.store.close()
@@ -141,16 +176,11 @@ class Record:
             "size_bytes": report.total_bytes,
             "peak_memory_bytes": peak_memory_bytes(),
         }
-        kept.store.emit(
-            create_event(
-                EventType.RUN_ENDED,
-                report.run_id,
-                publication=kept.publication,
-                period=kept.period,
-                level=EventLevel.ERROR if exit_code else EventLevel.INFO,
-                message=words if self._error is None else f"{words}: {self._error}",
-                context=figures,
-            )
+        kept.tell(
+            EventType.RUN_ENDED,
+            words if self._error is None else f"{words}: {self._error}",
+            EventLevel.ERROR if exit_code else EventLevel.INFO,
+            context=figures,
         )
 
     def _opened(self, what: str, path: Path | None, opening: Callable[[Path], T]) -> T | None:
@@ -174,6 +204,15 @@ def _named_files(arguments: Sequence[str]) -> Files:
         for option in ("--events", "--log-file", "--metrics-file")
     )
     return Files(events=events, log=log, metrics=metrics)
+
+
+def _lineage(account: Account) -> Lineage | None:
+    """The sink for lineage, where it is asked for and can be had."""
+    if not is_asked_for(os.environ) or not is_installed():
+        return None
+    from duckwarp.sinks.lineage import Lineage
+
+    return Lineage(account)
 
 
 def _log_file(path: Path) -> LogFile:
