@@ -274,7 +274,7 @@ class TestEvents:
         assert completed.context["metadata_path"] == result.metadata_path
 
     def test_a_run_tells_its_start_its_progress_and_its_end(
-        self, demo_export: tuple[Path, list[ExportResult], Recorder]
+        self, demo_dsn: str, demo_export: tuple[Path, list[ExportResult], Recorder]
     ) -> None:
         _, results, recorder = demo_export
         told = [event for event in recorder.events if event.stage in (None, "export_batch")]
