@@ -5,11 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.bench-installed
+# Of their own: some readers ask for older versions of what others are tested with.
+READERS_VENV := .venv-readers
+READERS_INSTALLED := $(READERS_VENV)/.installed
 WORKERS ?= auto
 OUTPUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type check format bench clean
+.PHONY: help demo test readers lint type check format bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +28,15 @@ demo: $(INSTALLED) ## Fill a sample publication in an embedded PostgreSQL, expor
 
 test: $(INSTALLED) ## Run the whole suite (DUCKWARP_TEST_DSN names another server)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+$(READERS_INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(READERS_VENV)
+	$(READERS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(READERS_VENV)/bin/python -m pip install --quiet --editable '.[dev,readers]'
+	@touch $@
+
+readers: $(READERS_INSTALLED) ## Open every type with every reader (RECORD=1: write docs/readers.md)
+	$(if $(RECORD),DUCKWARP_RECORD_READERS=1) $(READERS_VENV)/bin/python -m pytest -n 2 --dist loadgroup tests/readers
 
 lint: $(INSTALLED) ## Check format and style
 	$(BIN)/ruff format --check .
@@ -48,4 +60,4 @@ bench: $(BENCH_INSTALLED) ## Measure beside other ways to export, write docs/per
 	$(BIN)/python -m benchmarks.guards $(if $(QUICK),--quick)
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(READERS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,51 +1,14 @@
-"""Writes docs/types.md from the type map; run `python docs/make_types.py` after changing either.
-
-What each reader makes of a Parquet type was observed with pandas 3.1 (pyarrow 26), polars 2.1,
-DuckDB 1.5 and Spark 4.3; the tests observe the first three again.
-"""
+"""Writes docs/types.md from the type map; run `python docs/make_types.py` after changing either."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from duckwarp.engine.types import COMPOSITE, ENUM, FALLBACK, RULES, Rule
 
 PAGE = Path(__file__).with_name("types.md")
 
-
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """The type that each reader gives a column of one Parquet type."""
-
-    pandas: str
-    polars: str
-    duckdb: str
-    spark: str
-
-
-READERS = {
-    "BOOLEAN": Readers("bool", "Boolean", "BOOLEAN", "boolean"),
-    "INT16": Readers("int16", "Int16", "SMALLINT", "smallint"),
-    "INT32": Readers("int32", "Int32", "INTEGER", "int"),
-    "INT64": Readers("int64", "Int64", "BIGINT", "bigint"),
-    "UINT32": Readers("uint32", "UInt32", "UINTEGER", "bigint"),
-    "FLOAT": Readers("float32", "Float32", "FLOAT", "float"),
-    "DOUBLE": Readers("float64", "Float64", "DOUBLE", "double"),
-    "DECIMAL": Readers("object (Decimal)", "Decimal", "DECIMAL", "decimal"),
-    "STRING": Readers("str", "String", "VARCHAR", "string"),
-    "BYTE_ARRAY": Readers("object (bytes)", "Binary", "BLOB", "binary"),
-    "UUID": Readers("object (UUID)", "Binary", "UUID", "refused"),
-    "JSON": Readers("object (str)", "String", "JSON", "string"),
-    "DATE": Readers("object (date)", "Date", "DATE", "date"),
-    "TIMESTAMP": Readers("datetime64[us]", "Datetime(us)", "TIMESTAMP", "timestamp_ntz"),
-    "TIMESTAMP UTC": Readers(
-        "datetime64[us, UTC]", "Datetime(us, UTC)", "TIMESTAMP WITH TIME ZONE", "timestamp"
-    ),
-    "TIME": Readers("object (time)", "Time", "TIME", "refused"),
-    "LIST": Readers("object (array)", "List", "LIST", "array"),
-}
 
 # How the page calls a row of the map that has no names of its own.
 NAMELESS = (
@@ -123,15 +86,8 @@ and `note`.
 
 ## How readers see it
 
-| Parquet | pandas | polars | DuckDB | Spark |
-|---|---|---|---|---|
-"""
-
-READING_NOTES = """
-pandas is read with its default backend. polars shows UUIDs as their bytes. Spark 4.3 refuses files with TIME or UUID columns unless a schema leaves those
-columns out. Dates before year 1 and after 9999 are right in the file, but Python's own `datetime`
-cannot show them: read them with DuckDB, or in pandas with
-`dtype_backend="pyarrow"`; pandas' default refuses a file that has one.
+[readers.md](readers.md) has what each of ten readers makes of each type, and where a value is not the
+right one, a way around.
 """
 
 
@@ -147,7 +103,7 @@ def page() -> str:
         ARRAYS,
         SPECIAL.format(kinds=", ".join(kinds)),
         ORDER,
-        READING + "\n".join(_reading()) + "\n" + READING_NOTES,
+        READING,
     ]
     return "\n".join(sections)
 
@@ -168,11 +124,6 @@ def _row(name: str, rule: Rule) -> str:
 
 def _origin(rule: Rule) -> str:
     return f" ({rule.extension})" if rule.extension else ""
-
-
-def _reading() -> Iterator[str]:
-    for name, readers in READERS.items():
-        yield f"| {name} | {readers.pandas} | {readers.polars} | {readers.duckdb} | {readers.spark} |"
 
 
 if __name__ == "__main__":

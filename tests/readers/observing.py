@@ -1,0 +1,80 @@
+"""What a reader makes of a kind of column: its own type, and whether the values are right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from docs.make_readers import Finding, Reader, Verdict
+from tests.readers.kinds import Kind
+from tests.readers.opening import Frame, some, whole
+from tests.types.harness import Text
+from tests.types.type_cases import Case
+
+
+def observed(
+    reader: Reader, kind: Kind, path: Path, right: Mapping[str, list[Text]]
+) -> tuple[Finding, list[str]]:
+    """The finding, and in words what is wrong with which column."""
+    frames: dict[str, Frame] = {}
+    wrong: list[str] = []
+    refused = False
+    try:
+        frames = dict.fromkeys(right, whole(reader, path))
+    except Exception as error:
+        refused = True
+        wrong.append(_said(error))
+        for case in kind.cases:
+            try:
+                frames[case.name] = some(reader, path, ["n", case.name])
+            except Exception as again:
+                wrong.append(f"{case.name}: {_said(again)}")
+    for case in kind.cases:
+        if case.name in frames:
+            wrong.extend(_differences(frames[case.name], case, right[case.name]))
+    return Finding(
+        type=" or ".join(dict.fromkeys(_own_types(kind, frames))),
+        verdict=Verdict.REFUSED if refused else Verdict.DIFFERS if wrong else Verdict.EXACT,
+        others=not refused or _has_the_others(reader, path, kind),
+    ), wrong
+
+
+def differences(frame: Frame, case: Case, right: list[Text]) -> list[str]:
+    """In words where a column is not what it should be; nothing if it is."""
+    return list(_differences(frame, case, right))
+
+
+def _differences(frame: Frame, case: Case, right: list[Text]) -> Iterator[str]:
+    found = frame.texts(case.name, case.written)
+    if len(found) != len(right):
+        yield f"{case.name}: {len(found)} rows instead of {len(right)}"
+    pairs = zip(found, right, strict=False)
+    first = next(((f, r) for f, r in pairs if f != r), None)
+    if first is not None:
+        yield f"{case.name}: {str(first[1])[:60]} is read as {str(first[0])[:60]}"
+
+
+def _own_types(kind: Kind, frames: Mapping[str, Frame]) -> Iterator[str]:
+    """The reader's types of the columns, the digits of decimals as p and s."""
+    for case in kind.cases:
+        if case.name in frames:
+            own = frames[case.name].types[case.name]
+            decimal = re.search(r"\((\d+),(\d+)\)", case.written)
+            if decimal is not None:
+                p, s = decimal.groups()
+                own = re.sub(rf"\b{p}(\D+){s}\b", r"p\1s", own)
+            yield own
+
+
+def _has_the_others(reader: Reader, path: Path, kind: Kind) -> bool:
+    """Whether the other columns of a file can be had where one is refused."""
+    try:
+        found = some(reader, path, ["n"]).texts("n", "INTEGER")
+    except Exception:
+        return False
+    return found == [str(row) for row in range(kind.rows)]
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
