@@ -5,12 +5,14 @@
     │   └── NothingMatched       no publication or source of that name: pick one of the nearest
     ├── RunError                 the run could not start: mend the surroundings
     │   ├── ConnectionFailed     the server cannot be reached or refuses the login
+    │   ├── SnapshotLost         the session that holds the run's snapshot has ended
     │   ├── RegistryMissing      the database has no registry of sources
     │   ├── ExtensionMissing     DuckDB's postgres extension cannot be loaded
     │   └── OutputUnusable       the output folder cannot be written
     └── SourceError              one source cannot be exported; the others go on
         ├── RelationMissing      the relation does not exist
         ├── PrivilegeMissing     the role may not read it
+        ├── ServerSaid           the server's own words, without their code
         └── ValueNotKept         a value that Parquet cannot hold, under `--special-values error`
     Terminated                   SIGTERM: a `KeyboardInterrupt`, so that only the outermost stops it
 
@@ -24,7 +26,14 @@ from collections.abc import Mapping, Sequence
 
 
 class DuckwarpError(Exception):
-    """The root of all errors that duckwarp raises on purpose."""
+    """The root of all errors that duckwarp raises on purpose.
+
+    `sqlstate` is the server's code where there is one; `may_pass` says that the same may go well
+    when it is tried again a little later.
+    """
+
+    sqlstate: str | None = None
+    may_pass: bool = False
 
 
 class UsageError(DuckwarpError):
@@ -51,6 +60,15 @@ class ConnectionFailed(RunError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"cannot connect to PostgreSQL: {reason}")
+
+
+class SnapshotLost(RunError):
+    """The snapshot of the run can be read no more: what is left needs another one."""
+
+    may_pass = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the session that holds the snapshot was lost: {reason}")
 
 
 class RegistryMissing(RunError):
@@ -106,6 +124,14 @@ class PrivilegeMissing(SourceError):
         self.privilege = privilege
         self.role = role
         super().__init__(f'role "{role}" has no {privilege} privilege on {on}')
+
+
+class ServerSaid(SourceError):
+    """What the server said of a copy, in its language; its code is not known."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        super().__init__(f"PostgreSQL: {words}")
 
 
 class ValueNotKept(SourceError):

@@ -13,16 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from duckwarp import telling
 from duckwarp.admission import admit
 from duckwarp.copying import Deferred, Run, connected, copied
 from duckwarp.engine.layout import connections_for
-from duckwarp.engine.memory import memory_budget
+from duckwarp.engine.memory import Budget, memory_budget
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import SharedSnapshot, close_early, open_session, resources_of
-from duckwarp.errors import DuckwarpError, RelationMissing
+from duckwarp.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
 from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
 from duckwarp.output.markdown import ColumnEntry, dictionary
@@ -36,6 +37,7 @@ from duckwarp.results import (
     SourceOutcome,
     SourceState,
 )
+from duckwarp.retrying import Ledger, source_tried, whole_run_tried
 from duckwarp.settings import Settings
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
@@ -123,9 +125,42 @@ def run_export(
     started = time.monotonic()
     with telling.failure_told(tell):
         budget = memory_budget(settings)
+    ledger = Ledger()
+    with telling.failure_told(tell):
+        try:
+            whole_run_tried(
+                lambda: _export_rest(selection, settings, budget, tell, ledger),
+                settings.retries,
+                tell,
+                ledger,
+            )
+        except RunError as error:
+            if not (ledger.sources and error.may_pass):
+                raise
+            _fail_rest(tell, ledger, str(error))
+    report = RunReport(
+        run_id=events.run_id,
+        output_dir=str(settings.output_dir),
+        outcomes=tuple(ledger.outcomes[code] for code in ledger.sources),
+        seconds=time.monotonic() - started,
+    )
+    telling.run_completed(tell, report)
+    return report
+
+
+def _fail_rest(tell: Telling, ledger: Ledger, reason: str) -> None:
+    """What is left of a run that cannot go on."""
+    for source in ledger.sources.values():
+        if source.code not in ledger.outcomes:
+            ledger.outcomes[source.code] = _failed(tell, source, reason, seconds=0.0)
+
+
+def _export_rest(
+    selection: Selection, settings: Settings, budget: Budget, tell: Telling, ledger: Ledger
+) -> None:
+    """Export what the ledger does not have yet, in one snapshot."""
     resources = resources_of(settings, budget)
     with (
-        telling.failure_told(tell),
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
         open_staging(settings.output_dir) as staging,
         open_spill(staging, settings) as spill,
@@ -145,24 +180,17 @@ def run_export(
             staging=staging,
             tell=tell,
         )
-        outcomes = _export_all(run)
-    report = RunReport(
-        run_id=events.run_id,
-        output_dir=str(settings.output_dir),
-        outcomes=outcomes,
-        seconds=time.monotonic() - started,
-    )
-    telling.run_completed(tell, report)
-    return report
+        _export_all(run, ledger)
 
 
-def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
+def _export_all(run: Run, ledger: Ledger) -> None:
     """Every source in turn: first those without a relation, then the others in their order."""
-    sources = run.snapshot.sources
+    ledger.sources.update((source.code, source) for source in run.snapshot.sources)
+    sources = [source for source in run.snapshot.sources if source.code not in ledger.outcomes]
     missing = [] if run.settings.fail_on_missing else [s for s in sources if s.relation is None]
-    skipped = [_skipped(run, source) for source in missing]
-    left_out = {source.code for source in missing}
-    present = [source for source in sources if source.code not in left_out]
+    for source in missing:
+        ledger.outcomes[source.code] = _skipped(run, source)
+    present = [source for source in sources if source.code not in ledger.outcomes]
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
@@ -170,25 +198,22 @@ def _export_all(run: Run) -> tuple[SourceOutcome, ...]:
     ended = itertools.count(1)
     started: set[str] = set()
 
-    def export(lane: Run, source: Source) -> SourceOutcome:
+    def export(lane: Run, source: Source) -> None:
         described = replace(source, description=source.description or comments.get(source.code))
         # A source that a lane has left to the run comes twice.
         if source.code not in started:
             telling.source_started(run.tell, described, columns.get(source.code, ()))
             started.add(source.code)
-        outcome = _export_one(lane, described, columns.get(source.code, ()))
+        ledger.outcomes[source.code] = _export_one(lane, described, columns.get(source.code, ()))
         with run.turn:
             telling.batch_advanced(run.tell, next(ended), len(present))
-        return outcome
 
-    outcomes = skipped + _in_lanes_and_alone(run, present, export)
-    order = {source.code: position for position, source in enumerate(sources)}
-    return tuple(sorted(outcomes, key=lambda outcome: order[outcome.code]))
+    _in_lanes_and_alone(run, present, export)
 
 
 def _in_lanes_and_alone(
-    run: Run, sources: Sequence[Source], export: Callable[[Run, Source], SourceOutcome]
-) -> list[SourceOutcome]:
+    run: Run, sources: Sequence[Source], export: Callable[[Run, Source], None]
+) -> None:
     """Small sources side by side, then the others one by one."""
     small = [source for source in sources if is_small(source)]
     large = [source for source in sources if not is_small(source)]
@@ -198,13 +223,10 @@ def _in_lanes_and_alone(
     if sources:
         # For what lanes leave, too: later, a lock would stand behind whoever alters a table.
         connected(run, _connections(run, large))
-    outcomes: list[SourceOutcome] = []
     if lanes:
-        outcomes, left = in_lanes(run, small, lanes, export)
-        large += left
+        large += in_lanes(run, small, lanes, export)
     for number, source in enumerate(large, start=1):
-        outcomes.append(export(replace(run, at_last=number == len(large)), source))
-    return outcomes
+        export(replace(run, at_last=number == len(large)), source)
 
 
 def _connections(run: Run, sources: Sequence[Source]) -> int:
@@ -221,8 +243,8 @@ def _skipped(run: Run, source: Source) -> SourceOutcome:
     return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=reason)
 
 
-def _failed(run: Run, source: Source, error: str, seconds: float) -> SourceOutcome:
-    telling.source_failed(run.tell, source, error, seconds)
+def _failed(tell: Telling, source: Source, error: str, seconds: float) -> SourceOutcome:
+    telling.source_failed(tell, source, error, seconds)
     return SourceOutcome(
         code=source.code,
         state=SourceState.FAILED,
@@ -237,15 +259,15 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Source
     started = time.monotonic()
     try:
         admit(run.snapshot, source, columns, run.settings)
-        plan, facts = copied(run, source, columns)
+        plan, facts = source_tried(run, source, partial(copied, run, source, columns))
         if run.at_last:
             close_early(run.session)
         pair = _published(run, source, columns, plan, facts)
     except Exception as error:
         discard(run.staging, source.code)
-        if run.stop.is_set() or isinstance(error, Deferred):
+        if run.stop.is_set() or isinstance(error, (Deferred, SnapshotLost)):
             raise
-        return _failed(run, source, _reason(run, error), time.monotonic() - started)
+        return _failed(run.tell, source, _reason(run, error), time.monotonic() - started)
     return _exported(run, plan, facts, pair, time.monotonic() - started)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 from duckwarp.copying import STOP_SECONDS, TICK_SECONDS, Deferred, Run, connected
 from duckwarp.engine.session import THREAD_BYTES, Session, interrupt, session_beside
@@ -20,8 +19,6 @@ from duckwarp.errors import RunError
 from duckwarp.source.backends import cancel
 from duckwarp.source.registry import Source
 from duckwarp.source.relations import RelationKind
-
-T = TypeVar("T")
 
 # A table of this size is copied in a tenth of a second.
 SMALL_BYTES = 8 * 1024 * 1024
@@ -51,16 +48,15 @@ def lanes_for(run: Run, small: int, connections: int) -> int:
 
 
 def in_lanes(
-    run: Run, sources: Sequence[Source], lanes: int, work: Callable[[Run, Source], T]
-) -> tuple[list[T], list[Source]]:
-    """What `work` gave for each source, in the order of their ends, and the sources that are left.
+    run: Run, sources: Sequence[Source], lanes: int, work: Callable[[Run, Source], object]
+) -> list[Source]:
+    """Do `work` for each source, several at a time; the sources that are left.
 
     Whatever interrupts the run ends the lanes before it goes on.
     """
     waiting: SimpleQueue[Source] = SimpleQueue()
     for source in sources:
         waiting.put(source)
-    done: list[T] = []
     left: list[Source] = []
     sessions: list[Session] = []
 
@@ -79,7 +75,7 @@ def in_lanes(
                 except Empty:
                     return
                 try:
-                    done.append(work(own, source))
+                    work(own, source)
                 except Deferred:
                     left.append(source)
 
@@ -96,7 +92,7 @@ def in_lanes(
             future.result()
     while not waiting.empty():
         left.append(waiting.get())
-    return done, left
+    return left
 
 
 def _stop(run: Run, futures: Sequence[Future[None]], sessions: Sequence[Session]) -> None:

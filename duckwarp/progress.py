@@ -178,6 +178,8 @@ class PlainLines(Quiet):
                 return f"{super()._line(event)}{self._position()}"
             case EventType.PROGRESS, "export":
                 return self._long_source(event)
+            case EventType.WARNING, "retry":
+                return retry_line(event)
         return None
 
     def _position(self) -> str:
@@ -194,6 +196,16 @@ class PlainLines(Quiet):
         parts = [rows_text(source), rate_text(source, event.timestamp)]
         parts.append(wording.duration(source.seconds(event.timestamp)))
         return _sentence(source.phase, event, ", ".join(filter(None, parts)))
+
+
+def retry_line(event: Event) -> str:
+    """What failed and is tried again, and when."""
+    context = event.context
+    when = (
+        f"{wording.duration(context['wait_seconds'])}, {context['retry']} of {context['retries']}"
+    )
+    what = wording.one_line(str(context.get("source", "the run")))
+    return f"{'retrying':<8}  {what}: in {when}: {wording.one_line(str(context['error']))}"
 
 
 def rows_text(source: UnderWay) -> str:

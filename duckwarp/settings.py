@@ -65,7 +65,8 @@ class Settings:
     machine. `max_connections` bounds the connections of a run,
     the one that holds its snapshot among them. `temp_dir` is where a sort may spill, None for the
     output's staging area, and `temp_limit_bytes` how much. A `statement_timeout_seconds` of 0 is
-    none.
+    none. `retries` is how often a source, and the run as a whole, is tried again after a failure
+    that may pass.
     """
 
     dsn: str | None = field(default=None, repr=False)
@@ -85,6 +86,7 @@ class Settings:
     max_connections: int = 5
     temp_dir: Path | None = None
     temp_limit_bytes: int | None = None
+    retries: int = 2
 
     def __post_init__(self) -> None:
         """Take plain strings for paths and choices, as callers in Python write them."""
@@ -120,6 +122,8 @@ class Settings:
         for option, number in (("--threads", self.threads), ("--jobs", self.jobs)):
             if number is not None and number < 1:
                 raise UsageError(f"{option} takes 1 or more, not {number}")
+        if self.retries < 0:
+            raise UsageError(f"--retries takes 0 or more, not {self.retries}")
         if self.max_connections < MIN_CONNECTIONS:
             raise UsageError(
                 f"--max-connections takes {MIN_CONNECTIONS} or more, not {self.max_connections}: "

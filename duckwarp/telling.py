@@ -17,6 +17,7 @@ from duckwarp.settings import ServerAddress
 from duckwarp.source.metadata import Column
 from duckwarp.source.registry import Source
 
+RETRY_STAGE = "retry"
 # A copy reads and writes at the same time; each has its own events.
 COPY_STAGES = ("read", "write")
 
@@ -61,6 +62,16 @@ class Telling:
                 subject=subject,
             )
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What failed and is tried again: which retry of how many, and after how long."""
+
+    number: int
+    retries: int
+    wait_seconds: float
+    error: DuckwarpError
 
 
 @contextlib.contextmanager
@@ -198,6 +209,35 @@ def copy_repeated(tell: Telling, code: str, reason: str) -> None:
     """The copy has met something and begins again, with another plan."""
     words = f"copying {code} again: {reason}"
     tell(EventType.PROGRESS, "read", words, source=code, reason=reason)
+
+
+def source_retried(tell: Telling, code: str, trial: Trial) -> None:
+    """A source failed in a way that may pass; it is tried again after a wait."""
+    _retried(tell, f"trying {code} again", trial, source=code)
+
+
+def run_retried(tell: Telling, trial: Trial, ended: int) -> None:
+    """The run as a whole failed so; it begins again, in a new snapshot, where it can."""
+    words = "trying the run again"
+    if ended:
+        words += ": what is left comes from another snapshot than what is done"
+    _retried(tell, words, trial, sources_done=ended)
+
+
+def _retried(tell: Telling, words: str, trial: Trial, **figures: str | int) -> None:
+    tell(
+        EventType.WARNING,
+        RETRY_STAGE,
+        f"{words}, in {trial.wait_seconds:.1f} s ({trial.number} of {trial.retries}): "
+        f"{trial.error}",
+        EventLevel.WARNING,
+        retry=trial.number,
+        retries=trial.retries,
+        wait_seconds=round(trial.wait_seconds, 3),
+        error=str(trial.error),
+        sqlstate=trial.error.sqlstate,
+        **figures,
+    )
 
 
 def copy_completed(

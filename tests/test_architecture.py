@@ -45,8 +45,10 @@ ARROWS = {
     "admission": {"source", "output"},
     "copying": {"source", "engine", "output", "planning", "telling"},
     "lanes": {"source", "engine", "copying"},
+    "retrying": {"source", "copying", "telling"},
     "exporter": {
-        *("admission", "copying", "engine", "events", "lanes", "output", "source", "telling")
+        *("admission", "copying", "engine", "events", "lanes", "output", "retrying", "source"),
+        "telling",
     },
     "survey": {"admission", "source", "engine", "output", "planning"},
     "progress": {"events", "terminal"},

@@ -391,6 +391,7 @@ class TestRefusals:
                 "--statement-timeout takes 0 to 2147483 seconds",
                 id="more time than the server knows",
             ),
+            pytest.param(["adhd", "--retries", "-1"], {}, 2, "--retries", id="fewer retries"),
             pytest.param(["adhd", "--order", "last"], {}, 2, "'all', 'first'", id="an order"),
             pytest.param(
                 ["adhd", "--sort-in", "python"], {}, 2, "'auto', 'duckdb'", id="a place to sort"
@@ -398,7 +399,11 @@ class TestRefusals:
             pytest.param(["adhd", "--nonsense"], {}, 2, "--nonsense", id="an unknown option"),
             pytest.param(["--table", "nodot"], {}, 2, "schema.name", id="a table without schema"),
             pytest.param(
-                ["adhd"], {"host": "/nowhere"}, 3, "cannot connect to PostgreSQL", id="wrong host"
+                ["adhd", "--retries", "0"],
+                {"host": "/nowhere"},
+                3,
+                "cannot connect to PostgreSQL",
+                id="wrong host",
             ),
             pytest.param(
                 ["adhd"], {"dbname": "nowhere"}, 3, '"nowhere" does not exist', id="wrong database"

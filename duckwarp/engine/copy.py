@@ -32,7 +32,7 @@ from duckwarp.engine.session import (
     leave_snapshot,
 )
 from duckwarp.engine.streaming import byte_stream
-from duckwarp.errors import RunError, SourceError
+from duckwarp.errors import ServerSaid, SourceError
 from duckwarp.settings import Order
 
 _GUARD_MET = re.compile(rf"{GUARD} (\d+)")
@@ -94,18 +94,16 @@ def _copy(session: Session, job: CopyJob) -> int:
         _check_types(session, job)
     except BaseException as error:
         # The transaction has failed, and the next source would fail in it.
-        leave_snapshot(session)
+        connected = leave_snapshot(session)
         if isinstance(error, (duckdb.Error, SourceError)):
-            raise _understood(error, job) from error
-        if isinstance(error, RunError):
-            raise SourceError(str(error)) from error
+            raise _understood(error, job, connected) from error
         raise
     _amend(job)
     return rows
 
 
-def _understood(error: Exception, job: CopyJob) -> Exception:
-    """What an error means to those who plan."""
+def _understood(error: Exception, job: CopyJob, connected: bool) -> Exception:
+    """What an error means to those who plan; `connected` says that the server was still there."""
     text = str(error)
     if LONG_ROW in text:
         return LongRowFound(LONG_ROW)
@@ -117,7 +115,7 @@ def _understood(error: Exception, job: CopyJob) -> Exception:
         return error
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfMemory(_first_line(error))
-    return _translated(error)
+    return _translated(error, connected)
 
 
 def _rows_copied(session: Session, job: CopyJob) -> int:
@@ -193,15 +191,18 @@ _LIBPQ_SAID = re.compile(
 _MAX_REASON = 500
 
 
-def _translated(error: Exception) -> SourceError:
+def _translated(error: Exception, connected: bool) -> SourceError:
     """DuckDB's error in words that say what to do, without the query."""
     text, reason = str(error), _first_line(error)
     said = _SERVER_SAID.search(text)
-    if said is not None and said["severity"] != "FATAL":
-        return SourceError(f"PostgreSQL: {_shortened(said['message'])}")
+    if said is not None and said["severity"] != "FATAL" and connected:
+        return ServerSaid(_shortened(said["message"]))
     said = said or _LIBPQ_SAID.search(text)
-    if said is not None:
-        return SourceError(f"the connection to PostgreSQL was lost: {_shortened(said['message'])}")
+    if said is not None or not connected:
+        message = reason if said is None else _shortened(said["message"])
+        lost = SourceError(f"the connection to PostgreSQL was lost: {message}")
+        lost.may_pass = True
+        return lost
     if os.strerror(errno.ENOSPC) in reason:
         return SourceError(f"the disk is full: {reason}")
     return SourceError(reason)

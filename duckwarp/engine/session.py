@@ -22,7 +22,8 @@ from duckwarp.engine.memory import Budget, give_memory_back
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
 from duckwarp.settings import ServerAddress, Settings, Spill
-from duckwarp.source.connection import with_advice, without_password
+from duckwarp.source.connection import joined_conninfo, with_advice, without_password
+from duckwarp.source.faults import refusal_noted
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -241,8 +242,9 @@ def attach(session: Session, count: int) -> list[str]:
             if session.attached:
                 break
             reason = " ".join(str(error).split()).replace(conninfo, "…")
-            raise ConnectionFailed(
-                with_advice(without_password(reason, session.address.password))
+            reason = with_advice(without_password(reason, session.address.password))
+            raise refusal_noted(
+                ConnectionFailed(reason), reason, joined_conninfo(session.address)
             ) from None
         session.attached.append(name)
     return session.attached[:count]
@@ -275,7 +277,9 @@ def enter_snapshot(session: Session, shared: SharedSnapshot, count: int) -> list
         return _enter(session, shared, count, ())
     except duckdb.Error as error:
         leave_snapshot(session)
-        raise RunError(f"cannot read the run's snapshot: {str(error).splitlines()[0]}") from error
+        refused = RunError(f"cannot read the run's snapshot: {str(error).splitlines()[0]}")
+        refused.may_pass = True
+        raise refused from error
 
 
 def _enter(
@@ -308,8 +312,16 @@ def detach(session: Session) -> None:
         session.connection.execute(f"DETACH DATABASE IF EXISTS {session.attached.pop()}")
 
 
-def leave_snapshot(session: Session) -> None:
-    """End DuckDB's transaction, after an error or for good; the next source enters anew."""
+def leave_snapshot(session: Session) -> bool:
+    """End DuckDB's transaction, after an error or for good; the next source enters anew.
+
+    Whether the server's sessions were still there to end theirs.
+    """
     session.reading.clear()
-    with contextlib.suppress(duckdb.Error):
+    try:
         session.connection.execute("ROLLBACK")
+    except duckdb.TransactionException:
+        return True  # there was none to end
+    except duckdb.Error:
+        return False
+    return True

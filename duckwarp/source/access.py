@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors as pg_errors
 
 from duckwarp.errors import PrivilegeMissing, RelationMissing, SourceError
+from duckwarp.source.faults import noted
 from duckwarp.source.metadata import Column
 from duckwarp.source.parts import parts_joined
 from duckwarp.source.registry import Source
@@ -131,7 +132,6 @@ def translated(error: psycopg.Error, source: Source) -> SourceError:
     if isinstance(error, pg_errors.UndefinedTable):
         return RelationMissing(source.qualified_name)
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        return SourceError(
-            f"the connection was lost while reading {source.qualified_name}: {reason}"
-        )
-    return SourceError(f"cannot read {source.qualified_name}: {reason}")
+        lost = f"the connection was lost while reading {source.qualified_name}: {reason}"
+        return noted(SourceError(lost), error)
+    return noted(SourceError(f"cannot read {source.qualified_name}: {reason}"), error)

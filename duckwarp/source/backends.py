@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from duckwarp.errors import SourceError
+from duckwarp.errors import SnapshotLost
 from duckwarp.source.connection import connect, resolve_conninfo
 from duckwarp.source.snapshot import Snapshot
 
@@ -30,7 +30,7 @@ _CANCEL = """
 def rows_being_read(snapshot: Snapshot) -> tuple[int, int]:
     """(rows sent so far, sessions still sending) of the copies under way; zeros before 14.
 
-    Raises `SourceError` where the snapshot's connection is gone.
+    Raises `SnapshotLost` where the snapshot's connection is gone.
     """
     if snapshot.traits.version < PROGRESS_SINCE:
         return 0, 0
@@ -38,8 +38,7 @@ def rows_being_read(snapshot: Snapshot) -> tuple[int, int]:
         snapshot.connection.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")
         row = snapshot.connection.execute(_PROGRESS, [snapshot.application_name]).fetchone()
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"the session that holds the snapshot was lost: {reason}") from error
+        raise SnapshotLost(" ".join(str(error).split())) from error
     return (row[0], row[1]) if row else (0, 0)
 
 

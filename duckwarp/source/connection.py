@@ -15,6 +15,7 @@ from psycopg import conninfo, pq, sql
 
 from duckwarp.errors import ConnectionFailed, UsageError
 from duckwarp.settings import SESSION_SETTINGS, ServerAddress
+from duckwarp.source.faults import noted, refusal_noted
 
 APPLICATION_NAME = "duckwarp"
 CONNECT_TIMEOUT_SECONDS = 10
@@ -115,7 +116,10 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
             client_encoding="UTF8",
         )
     except (psycopg.Error, UnicodeError) as error:
-        raise ConnectionFailed(_reason(error, conninfo_text)) from None
+        refused = ConnectionFailed(_reason(error, conninfo_text))
+        if isinstance(error, UnicodeError):
+            raise refused from None
+        raise refusal_noted(refused, str(error), conninfo_text) from None
     try:
         # First of all, or a short timeout of the role's would end what comes next.
         connection.execute("SET statement_timeout = 0")
@@ -123,7 +127,7 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
         apply_session_settings(connection)
     except psycopg.Error as error:
         connection.close()
-        raise ConnectionFailed(_reason(error, conninfo_text)) from None
+        raise noted(ConnectionFailed(_reason(error, conninfo_text)), error) from None
     return connection
 
 
@@ -193,6 +197,11 @@ def server_address(connection: psycopg.Connection[Any]) -> ServerAddress:
         option = path.replace("\\", r"\\").replace(" ", r"\ ")
         parameters["options"] = f"{parameters.get('options', '')} -c search_path={option}".strip()
     return ServerAddress(parameters=parameters, password=info.password or None)
+
+
+def joined_conninfo(address: ServerAddress) -> str:
+    """The connection string of a further connection; it may hold a password."""
+    return conninfo.make_conninfo("", **address.parameters, password=address.password)
 
 
 # What is resolved by then, set by the session itself, or a matter of the first connection only.

@@ -17,7 +17,6 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg_errors
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from duckwarp.errors import RelationMissing, RunError, SourceError
 from duckwarp.settings import ServerAddress, Settings
@@ -26,10 +25,12 @@ from duckwarp.source.connection import (
     APPLICATION_NAME,
     apply_settings,
     connect,
+    joined_conninfo,
     known_settings,
     resolve_conninfo,
     server_address,
 )
+from duckwarp.source.faults import noted
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Selection, Source, find_sources, find_sources_again
 from duckwarp.source.relations import REACHED, RelationKind
@@ -85,7 +86,8 @@ def _errors_translated() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise RunError(f"the database refuses: {' '.join(str(error).split())}") from error
+        refused = RunError(f"the database refuses: {' '.join(str(error).split())}")
+        raise noted(refused, error) from error
     except UnicodeError as error:
         raise RunError(f"a name is not valid text: {error}") from error
 
@@ -132,9 +134,8 @@ def joined_snapshot(
 
     What the server says in it is a `SourceError`.
     """
-    conninfo = make_conninfo("", **address.parameters, password=address.password)
     try:
-        with contextlib.closing(connect(conninfo, application_name)) as connection:
+        with contextlib.closing(connect(joined_conninfo(address), application_name)) as connection:
             apply_settings(connection, settings)
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             join = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_id))
@@ -144,7 +145,16 @@ def joined_snapshot(
         reason = error.diag.message_primary or " ".join(str(error).split())
         is_lost = error.sqlstate is None or isinstance(error, pg_errors.AdminShutdown)
         what = "the connection to PostgreSQL was lost" if is_lost else "PostgreSQL"
-        raise SourceError(f"{what}: {reason}") from error
+        raise noted(SourceError(f"{what}: {reason}"), error) from error
+
+
+def holds(snapshot: Snapshot) -> bool:
+    """Whether the snapshot's transaction can still be read in."""
+    try:
+        snapshot.connection.execute("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _chosen(settings: Settings) -> dict[str, str]:
@@ -281,7 +291,7 @@ def _export_snapshot(connection: psycopg.Connection[Any]) -> str:
     try:
         row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
     except psycopg.Error as error:
-        raise RunError(f"the server cannot export a snapshot: {error}") from error
+        raise noted(RunError(f"the server cannot export a snapshot: {error}"), error) from error
     assert row is not None
     return str(row[0])
 

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from duckwarp.events import Event
-from duckwarp.progress import Tally, UnderWay, rate_text, rows_text
+from duckwarp.events import Event, EventType
+from duckwarp.progress import Tally, UnderWay, rate_text, retry_line, rows_text
 from duckwarp.terminal import wording
 
 WIDEST = 100
@@ -60,8 +60,10 @@ class LiveBars:
         self._live.stop()
 
     def listen(self, event: Event) -> None:
-        """Move the counters; the screen follows at its own pace."""
+        """Move the counters; the screen follows at its own pace. What is retried stays."""
         self._tally = self._tally.after(event)
+        if event.event_type is EventType.WARNING and event.stage == "retry":
+            self._console.print(Text(retry_line(event)))
 
     def draw(self) -> RenderableType:
         """The picture of this moment."""

@@ -315,6 +315,18 @@ StatementTimeout = Annotated[
         show_default=True,
     ),
 ]
+Retries = Annotated[
+    int,
+    _option(
+        _LIMITS,
+        "--retries",
+        min=0,
+        metavar="NUMBER",
+        help="How often to try again what may pass: a lost connection, a server that restarts, "
+        "a timeout. For each source, and for the run.",
+        show_default=True,
+    ),
+]
 TempDir = Annotated[
     Path | None,
     _option(

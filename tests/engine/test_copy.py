@@ -59,12 +59,18 @@ ERRORS = [
 
 @pytest.mark.parametrize(("text", "wanted"), ERRORS)
 def test_an_error_is_told_without_what_duckdb_puts_around_it(text: str, wanted: str) -> None:
-    assert str(_translated(duckdb.IOException(text))) == wanted
+    assert str(_translated(duckdb.IOException(text), connected=True)) == wanted
+
+
+def test_whatever_was_said_on_a_connection_that_is_gone_may_pass() -> None:
+    error = _translated(duckdb.IOException("…: ВАЖНО:  why\n"), connected=False)
+    assert error.may_pass
+    assert str(error).startswith("the connection to PostgreSQL was lost: ")
 
 
 def test_a_huge_value_does_not_make_a_huge_message() -> None:
     error = duckdb.IOException(f"Failed to execute: ERROR:  invalid input syntax: {'x' * 9_000}")
-    assert len(str(_translated(error))) < 600
+    assert len(str(_translated(error, connected=True))) < 600
 
 
 def test_the_words_of_the_server_are_those_of_a_real_failure(

@@ -731,7 +731,8 @@ def test_a_snapshot_that_is_lost_while_a_source_is_read_fails_the_sources_that_a
             done.append(True)
             lost("pid NOT IN (SELECT pid FROM pg_stat_progress_copy)")
 
-    results = by_code(export(two_tables, named("a", "slow", "z"), tmp_path, Recorder(react)))
+    recorder = Recorder(react)
+    results = by_code(export(two_tables, named("a", "slow", "z"), tmp_path, recorder, retries=0))
     assert done
     assert results["a"].success
     for code in ("slow", "z"):
@@ -753,7 +754,8 @@ def test_a_reader_that_is_lost_fails_its_source_and_no_other(
             done.append(True)
             lost("state = 'active' AND query LIKE 'COPY%'")
 
-    results = by_code(export(two_tables, named("a", "slow", "z"), tmp_path, Recorder(react)))
+    recorder = Recorder(react)
+    results = by_code(export(two_tables, named("a", "slow", "z"), tmp_path, recorder, retries=0))
     assert done
     assert results["a"].success
     assert not results["slow"].success

@@ -1,0 +1,258 @@
+"""What passes when it is tried again: connections that are lost, servers that restart, timeouts."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from duckwarp.errors import ConnectionFailed
+from duckwarp.events import Event, EventLevel, EventType
+from duckwarp.source import faults
+from duckwarp.source.faults import words_pass
+from duckwarp.source.registry import Selection
+from tests.conftest import RoleMaker
+from tests.runs import Recorder, by_code, column_values, export, published_files, when
+from tests.support import Database, dsn_with
+
+PATIENCE_SECONDS = 30.0
+EVERYTHING = Selection(schema="public")
+SESSIONS = (
+    "FROM pg_stat_activity WHERE application_name LIKE 'duckwarp %' "
+    "AND datname = current_database()"
+)
+# Rows come slowly: it takes more than a second to read them.
+SLOW = """
+    CREATE VIEW b AS
+    SELECT n, pg_sleep(0.01)::text AS s FROM generate_series(1, 120) AS n"""
+
+
+@pytest.fixture
+def three(database: Database) -> Database:
+    """A database with the sources `a`, `b` (which takes more than a second) and `c`."""
+    database.execute(SLOW)
+    database.execute("CREATE VIEW a AS SELECT 1 AS n; CREATE VIEW c AS SELECT 3 AS n")
+    return database
+
+
+def ended(database: Database, condition: str) -> None:
+    """End the run's sessions of which the condition holds."""
+    assert database.execute(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS} AND {condition}")
+
+
+def all_sessions_end(database: Database) -> bool:
+    """Whether the run has left no session, once the server has noticed the last one's end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while database.execute("SELECT count(*) " + SESSIONS) != [(0,)]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+COPYING = "query LIKE 'COPY%'"
+SNAPSHOT = "pid NOT IN (SELECT pid FROM pg_stat_progress_copy)"
+
+
+def at_ticks(action: Callable[[], Any], times: int = 1) -> Callable[[Event], None]:
+    """Do `action` at the first tick of the first `times` copies."""
+    left = times
+    armed = False
+
+    def react(event: Event) -> None:
+        nonlocal left, armed
+        if event.event_type is EventType.STAGE_STARTED and event.stage == "read":
+            armed = True
+        elif event.is_tick and armed and left:
+            armed, left = False, left - 1
+            action()
+
+    return react
+
+
+def retries_in(recorder: Recorder) -> list[Event]:
+    return recorder.of(EventType.WARNING, "retry")
+
+
+class TestOfASource:
+    def test_a_backend_that_is_ended_while_rows_are_copied_is_replaced(
+        self, three: Database, tmp_path: Path
+    ) -> None:
+        recorder = Recorder(at_ticks(lambda: ended(three, COPYING)))
+        report = export(three, EVERYTHING, tmp_path, recorder)
+        assert [outcome.state for outcome in report.outcomes] == ["exported"] * 3
+        assert column_values(tmp_path / "b.parquet", "n") == [*range(1, 121)]
+        [event] = retries_in(recorder)
+        assert event.level is EventLevel.WARNING
+        assert event.context["source"] == "b"
+        assert (event.context["retry"], event.context["retries"]) == (1, 2)
+        assert "the connection to PostgreSQL was lost" in event.context["error"]
+        assert published_files(tmp_path) == {f"{c}.{e}" for c in "abc" for e in ("parquet", "md")}
+        assert all_sessions_end(three)
+
+    def test_it_is_tried_as_often_as_was_said(self, three: Database, tmp_path: Path) -> None:
+        recorder = Recorder(at_ticks(lambda: ended(three, COPYING), times=9))
+        results = by_code(export(three, EVERYTHING, tmp_path, recorder, retries=1))
+        assert "the connection to PostgreSQL was lost" in (results["b"].error or "")
+        assert results["c"].success
+        assert len(retries_in(recorder)) == 1
+
+    def test_a_statement_timeout_is_tried_again(self, three: Database, tmp_path: Path) -> None:
+        recorder = Recorder()
+        results = by_code(
+            export(three, EVERYTHING, tmp_path, recorder, statement_timeout_seconds=0.3)
+        )
+        assert "statement timeout" in (results["b"].error or "")
+        assert results["a"].success
+        assert results["c"].success
+        assert [event.context["retry"] for event in retries_in(recorder)] == [1, 2]
+
+    def test_a_statement_that_is_canceled_by_somebody_is_tried_again(
+        self, three: Database, tmp_path: Path
+    ) -> None:
+        def cancel() -> None:
+            assert three.execute(f"SELECT pg_cancel_backend(pid) {SESSIONS} AND {COPYING}")
+
+        recorder = Recorder(at_ticks(cancel))
+        results = by_code(export(three, EVERYTHING, tmp_path, recorder))
+        assert results["b"].success
+        assert len(retries_in(recorder)) == 1
+
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            pytest.param("1 / (n - 2)", id="a value that cannot be computed"),
+            pytest.param("('x' || n)::int", id="a value of another type"),
+        ],
+    )
+    def test_what_trying_cannot_mend_is_not_tried(
+        self, database: Database, tmp_path: Path, expression: str
+    ) -> None:
+        database.execute(
+            f"CREATE VIEW a AS SELECT n, {expression} AS v FROM generate_series(1, 3) AS n"
+        )
+        recorder = Recorder()
+        assert not by_code(export(database, EVERYTHING, tmp_path, recorder))["a"].success
+        assert retries_in(recorder) == []
+
+
+class TestOfTheRun:
+    def test_a_snapshot_that_is_lost_is_followed_by_another(
+        self, three: Database, tmp_path: Path
+    ) -> None:
+        recorder = Recorder(at_ticks(lambda: ended(three, SNAPSHOT)))
+        report = export(three, EVERYTHING, tmp_path, recorder)
+        assert [outcome.code for outcome in report.outcomes] == ["a", "b", "c"]
+        assert [outcome.state for outcome in report.outcomes] == ["exported"] * 3
+        [event] = retries_in(recorder)
+        assert "the session that holds the snapshot was lost" in event.context["error"]
+        assert "source" not in event.context
+        assert all_sessions_end(three)
+
+    def test_all_sessions_lost_between_two_sources_are_made_anew(
+        self, three: Database, tmp_path: Path
+    ) -> None:
+        recorder = Recorder(when(EventType.STAGE_COMPLETED, "a", lambda: ended(three, "true")))
+        results = by_code(export(three, EVERYTHING, tmp_path, recorder))
+        assert all(result.success for result in results.values())
+        assert len(retries_in(recorder)) == 1
+
+    def test_a_server_that_is_not_there_is_asked_again(self, tmp_path: Path) -> None:
+        recorder = Recorder()
+        with pytest.raises(ConnectionFailed, match="onnection refused"):
+            export("host=127.0.0.1 port=1", EVERYTHING, tmp_path, recorder)
+        assert [event.context["retry"] for event in retries_in(recorder)] == [1, 2]
+
+    def test_a_role_that_has_too_many_connections_is_let_in_later(
+        self, database: Database, make_role: RoleMaker, tmp_path: Path
+    ) -> None:
+        role = make_role("CONNECTION LIMIT 2")
+        database.execute("CREATE TABLE a AS SELECT 1 AS n; GRANT SELECT ON a TO PUBLIC")
+        others = [psycopg.connect(database.dsn_as(role)) for _ in range(2)]
+        recorder = Recorder(lambda event: others.pop().close() if event.stage == "retry" else None)
+        results = by_code(export(database.dsn_as(role), EVERYTHING, tmp_path, recorder))
+        assert results["a"].success
+        events = retries_in(recorder)
+        assert {event.context["sqlstate"] for event in events} == {"53300"}
+        assert len(events) == 2
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            pytest.param({"dbname": "no_such"}, id="no such database"),
+            pytest.param({"user": "no_such"}, id="no such role"),
+        ],
+    )
+    def test_what_trying_cannot_mend_is_not_tried(
+        self, database: Database, tmp_path: Path, wrong: dict[str, str]
+    ) -> None:
+        recorder = Recorder()
+        with pytest.raises(ConnectionFailed):
+            export(dsn_with(database.dsn, **wrong), EVERYTHING, tmp_path, recorder)
+        assert retries_in(recorder) == []
+
+
+class TestTheWords:
+    def test_english_ones_that_pass_are_known(self, database: Database) -> None:
+        with database.connect(autocommit=False) as connection:
+            for words in (
+                "canceling statement due to conflict with recovery",
+                "deadlock detected",
+                "could not serialize access due to concurrent update",
+            ):
+                assert words_pass(connection, words)
+            assert not words_pass(connection, "division by zero")
+
+    def test_those_of_another_language_are_learnt(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The embedded server speaks English: what it is asked is answered as if it did not."""
+        monkeypatch.setattr(faults, "_WORDS", {})
+        monkeypatch.setattr(faults, "_ENGLISH", re.compile("de_DE"))
+        with database.connect(autocommit=False) as connection:
+            snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
+            assert words_pass(connection, "canceling statement due to statement timeout")
+            assert words_pass(connection, "canceling statement due to user request")
+            assert not words_pass(connection, "Division durch Null")
+            assert snapshot
+            with database.connect(autocommit=False) as other:
+                other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                other.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'".encode())
+
+
+class TestTheCodes:
+    @pytest.mark.parametrize(
+        "code", ["40001", "40P01", "53300", "57014", "57P01", "57P03", "08006"]
+    )
+    def test_of_what_passes(self, code: str) -> None:
+        assert faults.passes(code)
+
+    @pytest.mark.parametrize("code", ["28P01", "3D000", "42501", "42601", "22012", "08P01", None])
+    def test_of_what_does_not(self, code: str | None) -> None:
+        assert not faults.passes(code, "why")
+
+    def test_a_pooler_s_code_means_what_its_words_say(self) -> None:
+        assert faults.passes("08P01", "FATAL:  query_wait_timeout")
+        assert not faults.passes("08P01", "FATAL:  unsupported startup parameter: options")
+
+    def test_what_a_source_raises_by_code_passes(self, database: Database, tmp_path: Path) -> None:
+        """A conflict with recovery, in the words and with the code of a standby."""
+        database.execute("""
+            CREATE FUNCTION conflict(n int) RETURNS int LANGUAGE plpgsql AS $$
+            BEGIN
+                IF current_query() LIKE 'COPY%' THEN
+                    RAISE EXCEPTION 'canceling statement due to conflict with recovery'
+                    USING ERRCODE = 'serialization_failure';
+                END IF;
+                RETURN n;
+            END $$;
+            CREATE VIEW a AS SELECT conflict(n) AS n FROM generate_series(1, 3) AS n""")
+        recorder = Recorder()
+        results = by_code(export(database, EVERYTHING, tmp_path, recorder))
+        assert "conflict with recovery" in (results["a"].error or "")
+        assert [event.context["retry"] for event in retries_in(recorder)] == [1, 2]
