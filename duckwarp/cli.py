@@ -256,6 +256,64 @@ def describe(
         show(partial(description_page, description), sys.stdout)
 
 
+@app.command(cls=usage.Command, epilog=usage.DOCTOR_EPILOG)
+def doctor(  # noqa: PLR0917  # typer passes them by name
+    publication: usage.Publication = None,
+    source: usage.Sources = None,
+    everything: usage.Everything = False,
+    schema: usage.Schema = None,
+    table: usage.Tables = None,
+    fail_on_missing: usage.FailOnMissing = False,
+    dsn: usage.Dsn = None,
+    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
+    output: usage.Output = DEFAULTS.output_dir,
+    enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
+    order: usage.OrderChoice = DEFAULTS.order,
+    sort_in: usage.SortInChoice = DEFAULTS.sort_in,
+    memory: usage.Memory = DEFAULTS.memory_bytes,
+    max_connections: usage.MaxConnections = DEFAULTS.max_connections,
+    temp_dir: usage.TempDir = DEFAULTS.temp_dir,
+    json: usage.Json = False,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """Check whether an export could work, and say what to change."""
+    from duckwarp.doctor import diagnose
+    from duckwarp.source.registry import Selection
+    from duckwarp.terminal.diagnosis import diagnosis_page
+    from duckwarp.terminal.documents import diagnosis_document
+    from duckwarp.terminal.render import show
+
+    chosen = (publication is not None, source, everything, schema is not None, table)
+    selection = None
+    if any(chosen):
+        selection = Selection(
+            publication=publication,
+            codes=tuple(source or ()),
+            everything=everything,
+            schema=schema,
+            tables=tuple(table or ()),
+        )
+    settings = Settings(
+        dsn=dsn,
+        output_dir=output,
+        registry_schema=registry_schema,
+        enable_row_security=enable_row_security,
+        fail_on_missing=fail_on_missing,
+        order=order,
+        sort_in=sort_in,
+        memory_bytes=memory,
+        max_connections=max_connections,
+        temp_dir=temp_dir,
+    )
+    diagnosis = diagnose(selection, settings)
+    code = ExitCode.OK if diagnosis.is_healthy else ExitCode.NOT_STARTED
+    if json:
+        print_document(diagnosis_document(diagnosis, code))
+    else:
+        show(partial(diagnosis_page, diagnosis), sys.stdout)
+    raise typer.Exit(code)
+
+
 @app.command(cls=usage.Command, epilog=usage.DEMO_EPILOG)
 def demo(
     context: typer.Context,

@@ -618,7 +618,7 @@ class TestHelp:
     def test_version_is_the_package_s(self, shell: Shell) -> None:
         assert shell.bare("--version") == Ended(0, f"duckwarp {__version__}\n", "")
 
-    @pytest.mark.parametrize("command", ["", "export", "sources", "describe", "demo"])
+    @pytest.mark.parametrize("command", ["", "export", "sources", "describe", "doctor", "demo"])
     def test_every_command_has_examples(self, shell: Shell, command: str) -> None:
         got = shell.bare(*filter(None, [command]), "--help")
         assert got.code == 0

@@ -212,6 +212,18 @@ def extension_path() -> Path | None:
     return None
 
 
+def extension_version() -> tuple[str, str]:
+    """(DuckDB's version, that of the extension that a run would load).
+
+    Raises `ExtensionMissing`.
+    """
+    with contextlib.closing(duckdb.connect(":memory:")) as connection:
+        _load_extension(connection)
+        query = "SELECT extension_version FROM duckdb_extensions() WHERE loaded AND extension_name"
+        row = connection.execute(f"{query} = 'postgres_scanner'").fetchone()
+    return duckdb.__version__, str(row[0]) if row else "of an unknown version"
+
+
 def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
     path = extension_path()
     try:

@@ -108,8 +108,25 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
 
     Raises `ConnectionFailed` with libpq's reason.
     """
+    connection = connect_plainly(conninfo_text, application_name)
     try:
-        connection = psycopg.connect(
+        # First of all, or a short timeout of the role's would end what comes next.
+        connection.execute("SET statement_timeout = 0")
+        _put_pg_catalog_first(connection)
+        apply_session_settings(connection)
+    except psycopg.Error as error:
+        connection.close()
+        raise noted(ConnectionFailed(_reason(error, conninfo_text)), error) from None
+    return connection
+
+
+def connect_plainly(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
+    """A session in autocommit as the server, the role and the environment make it.
+
+    Raises `ConnectionFailed` with libpq's reason.
+    """
+    try:
+        return psycopg.connect(
             conninfo_text,
             autocommit=True,
             application_name=application_name,
@@ -120,15 +137,6 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
         if isinstance(error, UnicodeError):
             raise refused from None
         raise refusal_noted(refused, str(error), conninfo_text) from None
-    try:
-        # First of all, or a short timeout of the role's would end what comes next.
-        connection.execute("SET statement_timeout = 0")
-        _put_pg_catalog_first(connection)
-        apply_session_settings(connection)
-    except psycopg.Error as error:
-        connection.close()
-        raise noted(ConnectionFailed(_reason(error, conninfo_text)), error) from None
-    return connection
 
 
 def _put_pg_catalog_first(connection: psycopg.Connection[Any]) -> None:

@@ -13,6 +13,7 @@ from duckwarp.results import RunReport, SourceOutcome, SourceState
 from duckwarp.version import __version__
 
 if TYPE_CHECKING:
+    from duckwarp.doctor import Diagnosis
     from duckwarp.engine.types import Form
     from duckwarp.source.metadata import Column
     from duckwarp.source.registry import Source
@@ -49,6 +50,16 @@ def _result(outcome: SourceOutcome) -> Document:
         "size_bytes": outcome.size_bytes,
         "losses": [dataclasses.asdict(loss) for loss in outcome.losses],
         "notes": list(outcome.notes),
+    }
+
+
+def diagnosis_document(diagnosis: Diagnosis, exit_code: int) -> Document:
+    """All checks of the doctor."""
+    return {
+        "version": __version__,
+        "exit_code": exit_code,
+        "healthy": diagnosis.is_healthy,
+        "checks": [dataclasses.asdict(check) for check in diagnosis.checks],
     }
 
 

@@ -51,6 +51,7 @@ ROOT_EXAMPLES = """
 Examples:
   duckwarp demo                          try it, with a database of its own
   duckwarp sources adhd                  what the publication has
+  duckwarp doctor adhd                   whether it can be exported
   duckwarp export adhd --output output   export it
   duckwarp export --help                 all settings, and the exit codes
 """
@@ -77,6 +78,19 @@ Examples:
   duckwarp describe adhd_summary_open_referrals_age --json
 """
 
+DOCTOR_EXAMPLES = """
+Examples:
+  duckwarp doctor                           the server and this machine
+  duckwarp doctor adhd --output /srv/open   and each source of a publication
+  duckwarp doctor --schema staging --json
+"""
+
+DOCTOR_ENDING = """
+Exit codes:
+  0    an export can do its work; warnings say where not, or not as well
+  3    a check failed, or could not be made because another one had failed
+"""
+
 DEMO_EPILOG = """
 Examples:
   duckwarp demo
@@ -89,6 +103,7 @@ Needs the extra: pip install 'duckwarp[demo]'
 EXPORT_EPILOG = EXPORT_EXAMPLES + CONNECTION + EXIT_CODES
 SOURCES_EPILOG = SOURCES_EXAMPLES + CONNECTION
 DESCRIBE_EPILOG = DESCRIBE_EXAMPLES + CONNECTION
+DOCTOR_EPILOG = DOCTOR_EXAMPLES + CONNECTION + DOCTOR_ENDING
 
 
 class Command(TyperCommand):
