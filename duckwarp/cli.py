@@ -158,6 +158,12 @@ def export(  # noqa: PLR0917  # typer passes them by name
     lock_timeout: usage.LockTimeout = DEFAULTS.lock_timeout_seconds,
     statement_timeout: usage.StatementTimeout = DEFAULTS.statement_timeout_seconds,
     retries: usage.Retries = DEFAULTS.retries,
+    wait: usage.Wait = DEFAULTS.wait_seconds,
+    publish: usage.PublishChoice = DEFAULTS.publish,
+    all_or_nothing: usage.AllOrNothing = DEFAULTS.all_or_nothing,
+    max_row_drop: usage.MaxRowDrop = DEFAULTS.max_row_drop_percent,
+    on_drift: usage.OnDriftChoice = DEFAULTS.on_drift,
+    mode: usage.Mode = DEFAULTS.mode,
     period: usage.Period = None,
     plan: usage.PlanOnly = False,
     quiet: usage.Quiet = False,
@@ -204,6 +210,12 @@ def export(  # noqa: PLR0917  # typer passes them by name
         max_connections=max_connections,
         temp_dir=temp_dir,
         temp_limit_bytes=temp_limit,
+        wait_seconds=wait,
+        publish=publish,
+        all_or_nothing=all_or_nothing,
+        max_row_drop_percent=max_row_drop,
+        on_drift=on_drift,
+        mode=mode,
     )
     if plan:
         raise typer.Exit(_show_plan(selection, settings, json))

@@ -57,7 +57,8 @@ class Deferred(Exception):
 class Run:
     """What the steps of one run share, of all its sources or of those in one lane.
 
-    `turn` is held by whoever uses the snapshot's connection; `stop` is set when the run is to end.
+    `turn` is held by whoever uses the snapshot's connection, `placing` by whoever puts files in
+    place; `stop` is set when the run is to end.
     `at_last` says that nothing is copied after this source.
     """
 
@@ -71,6 +72,7 @@ class Run:
     staging: Staging
     tell: Telling
     turn: threading.RLock = field(default_factory=threading.RLock)
+    placing: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
     in_lane: bool = False
     at_last: bool = False

@@ -8,7 +8,8 @@
     │   ├── SnapshotLost         the session that holds the run's snapshot has ended
     │   ├── RegistryMissing      the database has no registry of sources
     │   ├── ExtensionMissing     DuckDB's postgres extension cannot be loaded
-    │   └── OutputUnusable       the output folder cannot be written
+    │   ├── OutputUnusable       the output folder cannot be written
+    │   └── Locked               another run has the output folder: wait for it
     └── SourceError              one source cannot be exported; the others go on
         ├── RelationMissing      the relation does not exist
         ├── PrivilegeMissing     the role may not read it
@@ -103,6 +104,20 @@ class OutputUnusable(RunError):
     def __init__(self, path: object, reason: str, folder: str = "output folder") -> None:
         self.path = path
         super().__init__(f"cannot write to the {folder} {path}: {reason}")
+
+
+class Locked(RunError):
+    """Another run has the output folder; `holder` says who and since when, None if nobody knows."""
+
+    def __init__(self, folder: object, holder: str | None, waited_seconds: float = 0.0) -> None:
+        self.folder = folder
+        self.holder = holder
+        after = f" after {waited_seconds:g} s" if waited_seconds else ""
+        wait = "wait longer" if waited_seconds else "wait for it"
+        super().__init__(
+            f"the output folder {folder} is held{after} by {holder or 'another run'}: "
+            f"{wait} with --wait SECONDS"
+        )
 
 
 class SourceError(DuckwarpError):

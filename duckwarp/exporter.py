@@ -1,4 +1,4 @@
-"""The story of an export: find sources → describe → plan → copy → document → publish.
+"""The story of an export: find sources → describe → plan → copy → document → compare → publish.
 
 Holds the two public functions of the Python API and `run_export`, which they and the command line
 share. A source's failure is a result; a run's failure is an exception.
@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,8 +27,10 @@ from duckwarp.engine.session import SharedSnapshot, close_early, open_session, r
 from duckwarp.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
 from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
+from duckwarp.output.lock import Holder
 from duckwarp.output.markdown import ColumnEntry, dictionary
-from duckwarp.output.staging import Pair, discard, open_spill, open_staging, publish, staged
+from duckwarp.output.staging import Staging, discard, open_spill, open_staging, published, staged
+from duckwarp.placing import Ended, Verdict, judged, put_in_place, why_not_written
 from duckwarp.results import (
     BYTES_PER_MB,
     ExportResult,
@@ -38,7 +41,7 @@ from duckwarp.results import (
     SourceState,
 )
 from duckwarp.retrying import Ledger, source_tried, whole_run_tried
-from duckwarp.settings import Settings
+from duckwarp.settings import Publish, Settings
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import open_snapshot
@@ -117,35 +120,71 @@ def run_export(
 ) -> RunReport:
     """Export every source of `selection` in one snapshot, and report on each.
 
-    Raises `UsageError` where nothing matches and `RunError` where the run cannot start, after an
-    event that says so. Leaves nothing behind when interrupted.
+    Raises `UsageError` where nothing matches and `RunError` where the run cannot start (`Locked`
+    where another one has the folder), after an event that says so. Leaves nothing behind when
+    interrupted.
     """
     tell = Telling(events=events, publication=publication, period=period)
     telling.run_started(tell, str(settings.output_dir))
     started = time.monotonic()
     with telling.failure_told(tell):
         budget = memory_budget(settings)
-    ledger = Ledger()
-    with telling.failure_told(tell):
-        try:
-            whole_run_tried(
-                lambda: _export_rest(selection, settings, budget, tell, ledger),
-                settings.retries,
+        with _staging(settings, tell) as staging:
+            ledger = Ledger()
+            _export_all_tried(selection, settings, budget, staging, tell, ledger)
+            outcomes = put_in_place(
+                staging,
+                settings,
                 tell,
-                ledger,
+                [ledger.outcomes[code] for code in ledger.sources],
+                ledger.changes,
             )
-        except RunError as error:
-            if not (ledger.sources and error.may_pass):
-                raise
-            _fail_rest(tell, ledger, str(error))
     report = RunReport(
         run_id=events.run_id,
         output_dir=str(settings.output_dir),
-        outcomes=tuple(ledger.outcomes[code] for code in ledger.sources),
+        outcomes=outcomes,
         seconds=time.monotonic() - started,
     )
     telling.run_completed(tell, report)
     return report
+
+
+def _staging(settings: Settings, tell: Telling) -> AbstractContextManager[Staging]:
+    """The output folder, for this run alone."""
+
+    def waits(holder: Holder | None) -> None:
+        telling.run_waits(tell, str(holder or "another run"))
+
+    return open_staging(
+        settings.output_dir,
+        run_id=tell.events.run_id,
+        wait_seconds=settings.wait_seconds,
+        on_wait=waits,
+    )
+
+
+def _export_all_tried(
+    selection: Selection,
+    settings: Settings,
+    budget: Budget,
+    staging: Staging,
+    tell: Telling,
+    ledger: Ledger,
+) -> None:
+    """Stage every source, in another snapshot where the first was lost."""
+    for name in staging.completed:
+        telling.dead_run_completed(tell, name)
+    try:
+        whole_run_tried(
+            lambda: _export_rest(selection, settings, budget, staging, tell, ledger),
+            settings.retries,
+            tell,
+            ledger,
+        )
+    except RunError as error:
+        if not (ledger.sources and error.may_pass):
+            raise
+        _fail_rest(tell, ledger, str(error))
 
 
 def _fail_rest(tell: Telling, ledger: Ledger, reason: str) -> None:
@@ -156,13 +195,23 @@ def _fail_rest(tell: Telling, ledger: Ledger, reason: str) -> None:
 
 
 def _export_rest(
-    selection: Selection, settings: Settings, budget: Budget, tell: Telling, ledger: Ledger
+    selection: Selection,
+    settings: Settings,
+    budget: Budget,
+    staging: Staging,
+    tell: Telling,
+    ledger: Ledger,
 ) -> None:
     """Export what the ledger does not have yet, in one snapshot."""
+    if settings.publish is Publish.TOGETHER:
+        # A set is of one snapshot: what was staged from one that was lost is dropped.
+        for code in ledger.sources:
+            discard(staging, code)
+        ledger.outcomes.clear()
+        ledger.changes.clear()
     resources = resources_of(settings, budget)
     with (
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
-        open_staging(settings.output_dir) as staging,
         open_spill(staging, settings) as spill,
         open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
     ):
@@ -195,7 +244,7 @@ def _export_all(run: Run, ledger: Ledger) -> None:
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
     telling.batch_started(run.tell, len(present), run.snapshot.address)
-    ended = itertools.count(1)
+    numbers = itertools.count(1)
     started: set[str] = set()
 
     def export(lane: Run, source: Source) -> None:
@@ -204,9 +253,12 @@ def _export_all(run: Run, ledger: Ledger) -> None:
         if source.code not in started:
             telling.source_started(run.tell, described, columns.get(source.code, ()))
             started.add(source.code)
-        ledger.outcomes[source.code] = _export_one(lane, described, columns.get(source.code, ()))
+        ended = _export_one(lane, described, columns.get(source.code, ()))
+        ledger.outcomes[source.code] = ended.outcome
+        if ended.change is not None:
+            ledger.changes[source.code] = ended.change
         with run.turn:
-            telling.batch_advanced(run.tell, next(ended), len(present))
+            telling.batch_advanced(run.tell, next(numbers), len(present))
 
     _in_lanes_and_alone(run, present, export)
 
@@ -244,7 +296,7 @@ def _skipped(run: Run, source: Source) -> SourceOutcome:
 
 
 def _failed(tell: Telling, source: Source, error: str, seconds: float) -> SourceOutcome:
-    telling.source_failed(tell, source, error, seconds)
+    telling.source_failed(tell, source.code, error, seconds)
     return SourceOutcome(
         code=source.code,
         state=SourceState.FAILED,
@@ -254,21 +306,23 @@ def _failed(tell: Telling, source: Source, error: str, seconds: float) -> Source
     )
 
 
-def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> SourceOutcome:
-    """One source from lock to publication; what goes wrong with it becomes its outcome."""
+def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
+    """One source from lock to staged files; what goes wrong with it becomes its outcome."""
     started = time.monotonic()
     try:
         admit(run.snapshot, source, columns, run.settings)
         plan, facts = source_tried(run, source, partial(copied, run, source, columns))
         if run.at_last:
             close_early(run.session)
-        pair = _published(run, source, columns, plan, facts)
+        _document(run, source, columns, plan, facts)
+        verdict = judged(run.staging, run.settings, run.tell, source.code)
     except Exception as error:
         discard(run.staging, source.code)
         if run.stop.is_set() or isinstance(error, (Deferred, SnapshotLost)):
             raise
-        return _failed(run.tell, source, _reason(run, error), time.monotonic() - started)
-    return _exported(run, plan, facts, pair, time.monotonic() - started)
+        failed = _failed(run.tell, source, _reason(run, error), time.monotonic() - started)
+        return Ended(outcome=failed)
+    return _exported(run, plan, facts, verdict, time.monotonic() - started)
 
 
 def _reason(run: Run, error: Exception) -> str:
@@ -276,18 +330,18 @@ def _reason(run: Run, error: Exception) -> str:
     if isinstance(error, DuckwarpError):
         return str(error)
     if isinstance(error, OSError):
-        return f"cannot write {error.filename or run.settings.output_dir}: {error.strerror}"
+        return why_not_written(error, run.settings.output_dir)
     return f"unexpected {type(error).__name__}: {error}; this is an error in duckwarp"
 
 
-def _published(
+def _document(
     run: Run,
     source: Source,
     columns: tuple[Column, ...],
     plan: ExportPlan,
     facts: ParquetFacts,
-) -> Pair:
-    """Write the dictionary beside the staged file and put both in place."""
+) -> None:
+    """Write the dictionary beside the staged file."""
     entries = [
         ColumnEntry(
             column=column,
@@ -306,12 +360,13 @@ def _published(
         version=__version__,
     )
     staged(run.staging, source.code).markdown.write_text(page, encoding="utf-8")
-    return publish(run.staging, source.code)
 
 
 def _exported(
-    run: Run, plan: ExportPlan, facts: ParquetFacts, pair: Pair, seconds: float
-) -> SourceOutcome:
+    run: Run, plan: ExportPlan, facts: ParquetFacts, verdict: Verdict, seconds: float
+) -> Ended:
+    """The outcome of a staged source, whose files are put in place now or with all others."""
+    pair = published(run.staging, plan.code)
     result = ExportResult(
         success=True,
         canonical_code=plan.code,
@@ -325,16 +380,25 @@ def _exported(
     warnings: list[Loss | str] = [*plan.losses, *notes]
     for warning in warnings:
         telling.source_warned(run.tell, plan.code, warning)
-    telling.source_exported(run.tell, result, facts.size_bytes, seconds)
-    return SourceOutcome(
+    telling.source_exported(run.tell, result, facts.size_bytes, seconds, verdict.state)
+    outcome = SourceOutcome(
         code=plan.code,
-        state=SourceState.EXPORTED,
+        state=verdict.state,
         result=result,
         size_bytes=facts.size_bytes,
         seconds=seconds,
         losses=plan.losses,
-        notes=notes,
+        notes=(*notes, *verdict.notes),
     )
+    if verdict.state is SourceState.UNCHANGED:
+        discard(run.staging, plan.code)
+        return Ended(outcome=outcome)
+    if run.settings.publish is Publish.TOGETHER:
+        return Ended(outcome=outcome, change=verdict.change)
+    changes = {plan.code: verdict.change}
+    with run.placing:
+        (at_last,) = put_in_place(run.staging, run.settings, run.tell, [outcome], changes)
+    return Ended(outcome=at_last)
 
 
 def _notes(run: Run, plan: ExportPlan) -> tuple[str, ...]:

@@ -58,12 +58,16 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Where a run stands: how many sources are ended, how many of them failed, which go on."""
+    """Where a run stands: how many sources are ended, how many of them failed, which go on.
+
+    One that has ended may fail after that, when it is put in place.
+    """
 
     started_at: datetime | None = None
     sources: int = 0
     done: int = 0
     failed: int = 0
+    ended: frozenset[str] = frozenset()
     under_way: tuple[UnderWay, ...] = ()
 
     def after(self, event: Event) -> Tally:
@@ -108,12 +112,13 @@ class Tally:
 
     def _without(self, code: str, failed: bool) -> Tally:
         # One without a relation may fail before those to export have been counted.
-        done = self.done + 1
+        done = self.done + (code not in self.ended)
         return dataclasses.replace(
             self,
             sources=max(self.sources, done),
             done=done,
             failed=self.failed + failed,
+            ended=self.ended | {code},
             under_way=tuple(source for source in self.under_way if source.code != code),
         )
 
@@ -173,7 +178,10 @@ class PlainLines(Quiet):
         self._tally = self._tally.after(event)
         match event.event_type, event.stage:
             case EventType.STAGE_COMPLETED, "export":
-                return _sentence("exported", event, _figures(event)) + self._position()
+                state = str(event.context.get("state", "exported"))
+                return _sentence(state, event, _figures(event)) + self._position()
+            case EventType.PROGRESS, "lock":
+                return event.message
             case EventType.ERROR, "export":
                 return f"{super()._line(event)}{self._position()}"
             case EventType.PROGRESS, "export":

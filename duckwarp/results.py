@@ -87,9 +87,10 @@ class ParquetFacts:
 
 
 class SourceState(StrEnum):
-    """How a source of a run ended."""
+    """How a source of a run ended; unchanged is one whose published files were not touched."""
 
     EXPORTED = "exported"
+    UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     FAILED = "failed"
 
@@ -132,10 +133,10 @@ class RunReport:
 
     @property
     def total_rows(self) -> int:
-        """Rows in all files written."""
+        """Rows in the files of all sources that did not fail."""
         return sum(result.row_count for result in self.results)
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all Parquet files written."""
+        """Bytes of the Parquet files of all sources that did not fail."""
         return sum(outcome.size_bytes for outcome in self.outcomes)

@@ -25,6 +25,7 @@ from tenacity import (
 from duckwarp import telling
 from duckwarp.copying import Deferred, Run
 from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost
+from duckwarp.output.publishing import Change
 from duckwarp.results import SourceOutcome
 from duckwarp.source.faults import words_pass
 from duckwarp.source.registry import Source
@@ -42,10 +43,14 @@ JITTER_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """What a run knows beyond one snapshot, by code: its sources, and how those done have ended."""
+    """What a run knows beyond one snapshot, by code: its sources, and how those done have ended.
+
+    `changes` are the staged files that are still to be put in place.
+    """
 
     sources: dict[str, Source] = field(default_factory=dict)
     outcomes: dict[str, SourceOutcome] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 def whole_run_tried(work: Callable[[], T], retries: int, tell: Telling, ledger: Ledger) -> T:

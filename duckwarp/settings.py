@@ -55,6 +55,20 @@ class SortIn(StrEnum):
     POSTGRES = "postgres"
 
 
+class Publish(StrEnum):
+    """When files are put in place: all sources together, or each as soon as it is done."""
+
+    TOGETHER = "together"
+    EACH = "each"
+
+
+class OnDrift(StrEnum):
+    """What a column that was added, removed or retyped since the published file is."""
+
+    WARN = "warn"
+    FAIL = "fail"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that shapes a run besides the choice of sources.
@@ -67,6 +81,10 @@ class Settings:
     output's staging area, and `temp_limit_bytes` how much. A `statement_timeout_seconds` of 0 is
     none. `retries` is how often a source, and the run as a whole, is tried again after a failure
     that may pass.
+
+    `wait_seconds` is how long another run in the same folder is waited for. `all_or_nothing` puts
+    no source in place where one has failed. `mode` is that of the published files, None what the
+    umask gives. A source that lost more than `max_row_drop_percent` of its rows fails.
     """
 
     dsn: str | None = field(default=None, repr=False)
@@ -87,6 +105,12 @@ class Settings:
     temp_dir: Path | None = None
     temp_limit_bytes: int | None = None
     retries: int = 2
+    wait_seconds: float = 0.0
+    publish: Publish = Publish.TOGETHER
+    all_or_nothing: bool = False
+    mode: int | None = None
+    max_row_drop_percent: float | None = None
+    on_drift: OnDrift = OnDrift.WARN
 
     def __post_init__(self) -> None:
         """Take plain strings for paths and choices, as callers in Python write them."""
@@ -97,6 +121,8 @@ class Settings:
             ("order", Order),
             ("sort_in", SortIn),
             ("temp_dir", Path),
+            ("publish", Publish),
+            ("on_drift", OnDrift),
         ):
             given = getattr(self, name)
             try:
@@ -131,6 +157,26 @@ class Settings:
             )
         if self.temp_limit_bytes is not None and self.temp_limit_bytes < 0:
             raise UsageError("--temp-limit takes no negative size")
+        self._check_publishing()
+
+    def _check_publishing(self) -> None:
+        if not 0 <= self.wait_seconds <= MAX_TIMEOUT_SECONDS:
+            raise UsageError(
+                f"--wait takes 0 to {MAX_TIMEOUT_SECONDS} seconds, not {self.wait_seconds:g}"
+            )
+        if self.all_or_nothing and self.publish is Publish.EACH:
+            raise UsageError(
+                "--all-or-nothing has to know how all sources end before the first one is put in "
+                "place: leave out --publish each"
+            )
+        if self.mode is not None and not (0o400 <= self.mode <= 0o777 and self.mode & 0o400):
+            raise UsageError(
+                f"--mode takes three octal digits that let the owner read, as 644, "
+                f"not {self.mode:o}"
+            )
+        percent = self.max_row_drop_percent
+        if percent is not None and not 0 <= percent <= 100:
+            raise UsageError(f"--max-row-drop takes 0 to 100 per cent, not {percent:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from duckwarp.errors import DuckwarpError
 from duckwarp.events import EventLevel, EventSink, EventType, create_event
+from duckwarp.output.comparing import Drift
 from duckwarp.results import ExportResult, Loss, RunReport, SourceState
 from duckwarp.settings import ServerAddress
 from duckwarp.source.metadata import Column
@@ -113,15 +114,18 @@ def batch_advanced(tell: Telling, done: int, sources: int) -> None:
 
 def run_completed(tell: Telling, report: RunReport) -> None:
     """The run has ended, with the report's figures."""
+    exported, unchanged = map(report.of_state, (SourceState.EXPORTED, SourceState.UNCHANGED))
     figures: dict[str, Any] = {
-        "successful": len(report.of_state(SourceState.EXPORTED)),
+        "successful": len(exported) + len(unchanged),
+        "unchanged": len(unchanged),
         "failed": len(report.of_state(SourceState.FAILED)),
         "skipped": len(report.of_state(SourceState.SKIPPED)),
         "total_rows": report.total_rows,
         "total_bytes": report.total_bytes,
         "seconds": round(report.seconds, 3),
     }
-    words = "exported {successful}, failed {failed}, skipped {skipped}".format(**figures)
+    words = f"exported {len(exported)}, failed {figures['failed']}, skipped {figures['skipped']}"
+    words += f", unchanged {len(unchanged)}" if unchanged else ""
     tell(EventType.STAGE_COMPLETED, "export_batch", words, **figures)
     tell(EventType.RUN_COMPLETED, None, f"run {report.run_id} completed: {words}", **figures)
 
@@ -152,14 +156,14 @@ def source_started(tell: Telling, source: Source, columns: tuple[Column, ...]) -
     )
 
 
-def source_failed(tell: Telling, source: Source, error: str, seconds: float) -> None:
+def source_failed(tell: Telling, code: str, error: str, seconds: float) -> None:
     """The source came to nothing; its previous files stay."""
     tell(
         EventType.ERROR,
         "export",
-        f"failed {source.code}: {error}",
+        f"failed {code}: {error}",
         EventLevel.ERROR,
-        source=source.code,
+        source=code,
         error=error,
         seconds=round(seconds, 3),
     )
@@ -175,19 +179,71 @@ def source_warned(tell: Telling, code: str, warning: Loss | str) -> None:
     tell(EventType.WARNING, "export", words, EventLevel.WARNING, source=code, **figures)
 
 
-def source_exported(tell: Telling, result: ExportResult, size_bytes: int, seconds: float) -> None:
-    """Both files of the source are in place."""
+def source_exported(
+    tell: Telling, result: ExportResult, size_bytes: int, seconds: float, state: SourceState
+) -> None:
+    """Both files of the source are staged, or the published ones are the same."""
     tell(
         EventType.STAGE_COMPLETED,
         "export",
-        f"exported {result.canonical_code}: {result.row_count:,} rows",
+        f"{state.value} {result.canonical_code}: {result.row_count:,} rows",
         source=result.canonical_code,
+        state=state.value,
         rows=result.row_count,
         columns=result.column_count,
         size_bytes=size_bytes,
         seconds=round(seconds, 3),
         parquet_path=result.parquet_path,
         metadata_path=result.metadata_path,
+    )
+
+
+def run_waits(tell: Telling, holder: str) -> None:
+    """Another run has the output folder, and is waited for."""
+    tell(EventType.PROGRESS, "lock", f"waiting for {holder}", holder=holder)
+
+
+def dead_run_completed(tell: Telling, name: str) -> None:
+    """A run that died while it published is completed now."""
+    words = f"completed what {name} had begun to publish"
+    tell(EventType.WARNING, "publish", words, EventLevel.WARNING, run=name)
+
+
+def publishing_started(tell: Telling, sources: int) -> None:
+    """The staged files of so many sources are about to be put in place."""
+    words = f"publishing {sources} source{'' if sources == 1 else 's'}"
+    tell(EventType.STAGE_STARTED, "publish", words, EventLevel.DEBUG, sources=sources)
+
+
+def source_published(tell: Telling, code: str) -> None:
+    """The files of the source are in place."""
+    tell(EventType.STAGE_COMPLETED, "publish", f"published {code}", EventLevel.DEBUG, source=code)
+
+
+def columns_drifted(tell: Telling, code: str, drift: Drift) -> None:
+    """The columns are others than those of the published file."""
+    tell(
+        EventType.WARNING,
+        "export",
+        f"{code}: {drift}",
+        EventLevel.WARNING,
+        source=code,
+        added_columns=list(drift.added),
+        removed_columns=list(drift.removed),
+        retyped_columns=list(drift.retyped),
+    )
+
+
+def rows_dropped(tell: Telling, code: str, before_rows: int, rows: int, words: str) -> None:
+    """The source has far fewer rows than the published file."""
+    tell(
+        EventType.WARNING,
+        "export",
+        f"{code}: {words}",
+        EventLevel.WARNING,
+        source=code,
+        rows_before=before_rows,
+        rows=rows,
     )
 
 

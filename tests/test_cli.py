@@ -468,7 +468,7 @@ class TestRefusals:
         assert got.err.startswith("error: cannot write to ")
         assert "a_file: Not a directory" in got.err
         assert (tmp_path / "a_file").read_text() == "precious"
-        assert files(tmp_path / "output") == []
+        assert not (tmp_path / "output").exists()
 
     def test_a_database_without_a_registry_is_no_place_for_a_publication(
         self, shell: Shell, make_database: DatabaseMaker
@@ -684,7 +684,7 @@ class TestInterruption:
         assert process.returncode == code
         assert err.splitlines()[-1] == message
         assert json.loads(out)["exit_code"] == code
-        assert files(tmp_path / "output") == []
+        assert not (tmp_path / "output").exists()
 
 
 def _wait_until_reading(database: Database, process: subprocess.Popen[str]) -> None:

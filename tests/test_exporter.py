@@ -259,6 +259,7 @@ class TestEvents:
             (EventType.STAGE_COMPLETED, "read", EventLevel.DEBUG),
             (EventType.STAGE_COMPLETED, "write", EventLevel.DEBUG),
             (EventType.STAGE_COMPLETED, "export", EventLevel.INFO),
+            (EventType.STAGE_COMPLETED, "publish", EventLevel.DEBUG),
         ]
         for stage in ("read", "write"):
             [event] = recorder.of(EventType.STAGE_COMPLETED, stage)
@@ -297,6 +298,7 @@ class TestEvents:
             figures = {key: value for key, value in event.context.items() if key != "seconds"}
             assert figures == {
                 "successful": 7,
+                "unchanged": 0,
                 "failed": 0,
                 "skipped": 1,
                 "total_rows": sum(DEMO_ROWS.values()),

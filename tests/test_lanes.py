@@ -155,6 +155,7 @@ class TestSideBySide:
                 (EventType.STAGE_COMPLETED, "read"),
                 (EventType.STAGE_COMPLETED, "write"),
                 (EventType.STAGE_COMPLETED, "export"),
+                (EventType.STAGE_COMPLETED, "publish"),
             ]
         advanced = recorder.of(EventType.PROGRESS, "export_batch")
         assert [event.context["done"] for event in advanced] == [*range(1, SOURCES + 1)]

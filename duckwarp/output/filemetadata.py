@@ -118,6 +118,7 @@ class SchemaElement(_Struct):
         (5, TType.I32, "num_children", None),
         (6, TType.I32, "converted_type", None),
         (7, TType.I32, "scale", None),
+        (8, TType.I32, "precision", None),
         _struct(10, "logical_type", LogicalType),
     )
     type: int | None = None
@@ -125,6 +126,7 @@ class SchemaElement(_Struct):
     num_children: int | None = None
     converted_type: int | None = None
     scale: int | None = None
+    precision: int | None = None
     logical_type: LogicalType | None = None
 
 

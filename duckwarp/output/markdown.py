@@ -19,6 +19,7 @@ from duckwarp.source.registry import Source
 SHOWN_CHARACTERS = 80  # of a minimum or maximum: a text column may hold whole documents
 SMALLEST_SHOWN_BYTES = BYTES_PER_MB // 100
 SMALLEST_SHOWN_PERCENT = 0.01
+GENERATED = "Generated"  # begins the one line that differs when nothing else does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def dictionary(
         "## Columns",
         *_columns(columns, facts.rows),
         "---",
-        f"*Generated: {generated:%Y-%m-%d %H:%M:%S}*",
+        f"*{GENERATED}: {generated:%Y-%m-%d %H:%M:%S}*",
         f"*Source: duckwarp {version}{' with enriched metadata' if enriched else ''}*",
     ]
     return "\n\n".join(blocks) + "\n"

@@ -1,7 +1,9 @@
-"""The output folder: a hidden staging area, and files that appear complete or not at all.
+"""The output folder and its hidden staging area, where files are written before anyone sees them.
 
-Each run has a folder of its own under `.duckwarp/`, held by a lock that dies with its process, so
-that a later run can tell a dead run's leftovers from a living run's work. Nothing else is touched.
+An output folder belongs to one run at a time (`lock.py`). A temporary folder may serve several:
+each run has a folder of its own under `.duckwarp/`, held by a lock that dies with its process, so
+that a later run can tell a dead run's leftovers from a living run's work. A dead run that had begun
+to publish is not removed but completed (`publishing.py`). Nothing else is touched.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from duckwarp.errors import OutputUnusable, SourceError
+from duckwarp.output.lock import Holder, hold
+from duckwarp.output.publishing import Pair, complete, has_begun, pair_in
 from duckwarp.settings import Settings, Spill
 
 STAGING_FOLDER = ".duckwarp"
@@ -30,18 +34,14 @@ RESERVED_CODES = frozenset({"catalog", "datapackage"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """The output folder, and this run's own folder inside it."""
+    """The output folder, and this run's own folder inside it.
+
+    `completed` names the dead runs whose publication this one has completed.
+    """
 
     output_dir: Path
     folder: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """The two files of a source, staged or published."""
-
-    parquet: Path
-    markdown: Path
+    completed: tuple[str, ...] = ()
 
 
 def check_code(code: str) -> None:
@@ -67,20 +67,61 @@ def _problem_with(code: str) -> str | None:
 
 
 @contextlib.contextmanager
-def open_staging(output_dir: Path) -> Iterator[Staging]:
+def open_staging(
+    output_dir: Path,
+    *,
+    run_id: str = "",
+    wait_seconds: float = 0.0,
+    on_wait: Callable[[Holder | None], None] = lambda _: None,
+) -> Iterator[Staging]:
     """This run's staging area in the output folder, which is made where it is missing.
 
-    Removes what dead runs left, and itself at the end, however the run ends. Raises
-    `OutputUnusable`.
+    The folder is this run's alone until the block ends; another one's is waited for. Completes what
+    a dead run had begun to publish, removes what others left, and itself at the end, however the
+    run ends. Raises `OutputUnusable` and `Locked`.
     """
+    made = _made(output_dir)
+    base = _hidden(output_dir, "output folder")
+    try:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(
+                    hold(base, run_id=run_id, wait_seconds=wait_seconds, on_wait=on_wait)
+                )
+                completed = _complete_dead_runs(base, output_dir)
+            except OSError as error:
+                raise _unusable(output_dir, error) from error
+            with _run_folder(output_dir) as folder:
+                yield Staging(output_dir=output_dir, folder=folder, completed=completed)
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _made(output_dir: Path) -> list[Path]:
+    """Make the folder; gives those that were missing, the innermost first."""
+    missing = [folder for folder in (output_dir, *output_dir.parents) if not folder.exists()]
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise OutputUnusable(output_dir, "it is not a folder") from error
     except OSError as error:
-        raise OutputUnusable(output_dir, os.strerror(error.errno or errno.EIO)) from error
-    with _run_folder(output_dir) as folder:
-        yield Staging(output_dir=output_dir, folder=folder)
+        raise _unusable(output_dir, error) from error
+    return missing
+
+
+def _hidden(parent: Path, called: str) -> Path:
+    """The hidden folder in `parent`, which must be ours: a symlink would lead elsewhere."""
+    # Absolute, since libraries see more in a relative path than a path: `~x`, `file:x`.
+    base = parent.absolute() / STAGING_FOLDER
+    if base.is_symlink():
+        raise OutputUnusable(parent, f"{base.name} in it is a symbolic link", called)
+    return base
+
+
+def _unusable(folder: Path, error: OSError, called: str = "output folder") -> OutputUnusable:
+    if isinstance(error, FileExistsError):
+        return OutputUnusable(folder, "it is not a folder", called)
+    return OutputUnusable(folder, os.strerror(error.errno or errno.EIO), called)
 
 
 @contextlib.contextmanager
@@ -100,42 +141,47 @@ def open_spill(staging: Staging, settings: Settings) -> Iterator[Spill]:
 
 @contextlib.contextmanager
 def _run_folder(parent: Path, called: str = "output folder") -> Iterator[Path]:
-    """A folder of this run's own in the hidden one of `parent`, held by a lock.
-
-    The hidden one must be ours: a symlink in its place would lead elsewhere.
-    """
-    # Absolute, since libraries see more in a relative path than a path: `~x`, `file:x`.
-    base = parent.absolute() / STAGING_FOLDER
-    if base.is_symlink():
-        raise OutputUnusable(parent, f"{base.name} in it is a symbolic link", called)
+    """A folder of this run's own in the hidden one of `parent`, held by a lock."""
+    base = _hidden(parent, called)
     try:
         base.mkdir(mode=0o700, exist_ok=True)
         name = f"{RUN_PREFIX}{secrets.token_hex(6)}"
         lock = FileLock(base / f"{name}{LOCK_SUFFIX}")
         lock.acquire()
         (base / name).mkdir(mode=0o700)
-    except FileExistsError as error:
-        raise OutputUnusable(parent, "it is not a folder", called) from error
     except OSError as error:
-        raise OutputUnusable(parent, os.strerror(error.errno or errno.EIO), called) from error
+        raise _unusable(parent, error, called) from error
     try:
         _remove_dead_runs(base)
         yield base / name
     finally:
-        _remove_run(base, name)
+        if has_begun(base / name):
+            # The next run completes what this one could not.
+            (base / f"{name}{LOCK_SUFFIX}").unlink(missing_ok=True)
+        else:
+            _remove_run(base, name)
         lock.release()
         with contextlib.suppress(OSError):
             base.rmdir()
 
 
+def _complete_dead_runs(base: Path, output_dir: Path) -> tuple[str, ...]:
+    """Put in place what dead runs had begun to; gives the names of those runs."""
+    begun = [folder for folder in sorted(base.glob(f"{RUN_PREFIX}*")) if has_begun(folder)]
+    for folder in begun:
+        complete(folder, output_dir)
+    return tuple(folder.name for folder in begun)
+
+
 def _remove_dead_runs(base: Path) -> None:
-    """Remove the folders of runs whose lock nobody holds."""
+    """Remove the folders of runs whose lock nobody holds, and which have not begun to publish."""
     for folder in base.glob(f"{RUN_PREFIX}*"):
         name = folder.name.removesuffix(LOCK_SUFFIX)
         lock = FileLock(base / f"{name}{LOCK_SUFFIX}", timeout=0)
         try:
             with lock:
-                _remove_run(base, name)
+                if not has_begun(base / name):
+                    _remove_run(base, name)
         except (Timeout, OSError):
             continue
 
@@ -147,74 +193,16 @@ def _remove_run(base: Path, name: str) -> None:
 
 def staged(staging: Staging, code: str) -> Pair:
     """Where the files of a source are written first."""
-    return _pair(staging.folder, code)
+    return pair_in(staging.folder, code)
 
 
 def published(staging: Staging, code: str) -> Pair:
     """Where the files of a source appear."""
-    return _pair(staging.output_dir, code)
-
-
-def _pair(folder: Path, code: str) -> Pair:
-    return Pair(parquet=folder / f"{code}.parquet", markdown=folder / f"{code}.md")
-
-
-def publish(staging: Staging, code: str) -> Pair:
-    """Flush the staged pair to disk and put it in place, both files or neither.
-
-    A failure leaves the previous pair as it was. Raises `OSError`.
-    """
-    source, target = staged(staging, code), published(staging, code)
-    for path in (source.parquet, source.markdown):
-        _flush(path)
-    for path in (target.parquet, target.markdown):
-        if path.is_dir() and not path.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    previous = _second_name(target.parquet, staging.folder / f"{code}.previous")
-    try:
-        source.parquet.replace(target.parquet)
-    finally:
-        # Once the first is in place the second follows, also when an interrupt comes between.
-        if not source.parquet.exists():
-            _follow(source.markdown, target.markdown, target.parquet, previous)
-    _flush(staging.output_dir)
-    return target
-
-
-def _second_name(path: Path, name: Path) -> Path | None:
-    """`name` as another name of the file at `path`; None where there is no file."""
-    name.unlink(missing_ok=True)
-    if not os.path.lexists(path):
-        return None
-    try:
-        name.hardlink_to(path)
-    except OSError:  # a file system without links
-        shutil.copy2(path, name, follow_symlinks=False)
-    return name
-
-
-def _follow(markdown: Path, target: Path, parquet: Path, previous: Path | None) -> None:
-    """Put the second file in place, or the first one back as it was."""
-    try:
-        markdown.replace(target)
-    except OSError:
-        if previous is None:
-            parquet.unlink()
-        else:
-            previous.replace(parquet)
-        raise
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return pair_in(staging.output_dir, code)
 
 
 def discard(staging: Staging, code: str) -> None:
-    """Remove what a failed source has staged."""
+    """Remove what a source has staged."""
     pair = staged(staging, code)
     pair.parquet.unlink(missing_ok=True)
     pair.markdown.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from duckwarp.errors import (
     ConnectionFailed,
     DuckwarpError,
+    Locked,
     NothingMatched,
     RunError,
     Terminated,
@@ -84,6 +85,8 @@ def exit_code_of(error: DuckwarpError) -> ExitCode:
     """What the shell is told of an error that stopped the command."""
     if isinstance(error, UsageError):
         return ExitCode.USAGE
+    if isinstance(error, Locked):
+        return ExitCode.LOCKED
     return ExitCode.NOT_STARTED if isinstance(error, RunError) else ExitCode.SOURCE_FAILED
 
 

@@ -9,7 +9,11 @@ from duckwarp.sizes import size_text
 from duckwarp.terminal import wording
 from duckwarp.terminal.listing import Heading, Line, Listing, Row, indented
 
-STATE_STYLES = {SourceState.SKIPPED: "dim", SourceState.FAILED: "red"}
+STATE_STYLES = {
+    SourceState.UNCHANGED: "dim",
+    SourceState.SKIPPED: "dim",
+    SourceState.FAILED: "red",
+}
 
 
 def report_page(report: RunReport, width: int | None) -> Iterator[Line]:
@@ -59,7 +63,8 @@ def _outcome_sentence(report: RunReport) -> str:
     counts = {state: len(report.of_state(state)) for state in SourceState}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     if not counts[SourceState.EXPORTED]:
-        return f"{told}. Nothing was written."
+        where = f" to {report.output_dir}" if counts[SourceState.UNCHANGED] else ""
+        return f"{told}. Nothing was written{where}."
     return f"{told}. The files are in {report.output_dir}: a .parquet and a .md for each source."
 
 

@@ -12,7 +12,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from duckwarp.settings import MIN_CONNECTIONS, Compression, Order, SortIn, SpecialValues
+from duckwarp.settings import (
+    MIN_CONNECTIONS,
+    Compression,
+    OnDrift,
+    Order,
+    Publish,
+    SortIn,
+    SpecialValues,
+)
 from duckwarp.sizes import parse_size
 
 
@@ -23,6 +31,7 @@ class ExitCode(IntEnum):
     SOURCE_FAILED = 1
     USAGE = 2
     NOT_STARTED = 3
+    LOCKED = 4
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
@@ -34,6 +43,7 @@ Exit codes:
   1    a source failed; the others were exported
   2    the command is wrong, or nothing matches
   3    the run could not start (connection, registry, extension, output folder)
+  4    another run has the output folder
   129  the terminal was closed
   130  interrupted by Ctrl-C
   143  ended by SIGTERM
@@ -132,6 +142,7 @@ class Command(TyperCommand):
 _WHAT = "Which sources"
 _WHERE = "Where from and where to"
 _HOW = "How it is written"
+_PUBLISHING = "How it is published"
 _LIMITS = "What it may use"
 _SHOW = "What is shown"
 
@@ -361,6 +372,71 @@ TempLimit = Annotated[
         metavar="SIZE",
         parser=_size,
         help="The most that a sort may spill. [default: what is free]",
+        show_default=False,
+    ),
+]
+
+
+def _mode(given: str | int) -> int:
+    try:
+        return given if isinstance(given, int) else int(given, 8)
+    except ValueError as error:
+        raise typer.BadParameter("three octal digits are expected, as 644") from error
+
+
+Wait = Annotated[
+    float,
+    _option(
+        _PUBLISHING,
+        "--wait",
+        min=0.0,
+        metavar="SECONDS",
+        help="How long to wait for another run that has the output folder.",
+        show_default=True,
+    ),
+]
+PublishChoice = Annotated[
+    Publish,
+    _option(
+        _PUBLISHING,
+        "--publish",
+        help="Put all sources in place together after the last one, or each as soon as it is done.",
+    ),
+]
+AllOrNothing = Annotated[
+    bool,
+    _option(_PUBLISHING, "--all-or-nothing", help="Publish no source where one has failed."),
+]
+MaxRowDrop = Annotated[
+    float | None,
+    _option(
+        _PUBLISHING,
+        "--max-row-drop",
+        min=0.0,
+        max=100.0,
+        metavar="PERCENT",
+        help="A source that lost more of its rows since the published file fails. "
+        "[default: a warning for more than 50]",
+        show_default=False,
+    ),
+]
+OnDriftChoice = Annotated[
+    OnDrift,
+    _option(
+        _PUBLISHING,
+        "--on-drift",
+        help="A column that was added, removed or retyped since the published file is a warning, "
+        "or fails its source.",
+    ),
+]
+Mode = Annotated[
+    int | None,
+    _option(
+        _PUBLISHING,
+        "--mode",
+        metavar="OCTAL",
+        parser=_mode,
+        help="The mode of published files, as 644. [default: what the umask gives]",
         show_default=False,
     ),
 ]

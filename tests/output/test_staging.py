@@ -14,14 +14,11 @@ import pytest
 from duckwarp.errors import OutputUnusable, SourceError
 from duckwarp.output.staging import (
     STAGING_FOLDER,
-    Staging,
     check_code,
     discard,
     open_staging,
-    publish,
-    published,
-    staged,
 )
+from tests.output.publications import names_in, publish, write_pair
 
 NOBODY = 65534
 
@@ -60,85 +57,21 @@ class TestCodes:
         check_code(code)
         with open_staging(tmp_path) as staging:
             write_pair(staging, code, "x")
-            pair = publish(staging, code)
-        assert pair.parquet.read_text() == "x"
-        assert pair.parquet.parent == pair.markdown.parent == tmp_path
+            publish(staging, code)
+        assert names_in(tmp_path) == {f"{code}.parquet", f"{code}.md"}
 
 
-def write_pair(staging: Staging, code: str, text: str) -> None:
-    pair = staged(staging, code)
-    pair.parquet.write_text(text)
-    pair.markdown.write_text(text)
-
-
-def names_in(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
-
-
-class TestPublishing:
-    def test_a_pair_takes_the_place_of_the_previous_one(self, tmp_path: Path) -> None:
-        for text in ("first", "second"):
-            with open_staging(tmp_path) as staging:
-                write_pair(staging, "a", text)
-                assert publish(staging, "a") == published(staging, "a")
-        assert names_in(tmp_path) == {"a.parquet", "a.md"}
-        assert (tmp_path / "a.parquet").read_text() == "second"
-        assert (tmp_path / "a.md").read_text() == "second"
-
+class TestStaging:
     def test_nothing_is_visible_before_it_is_published(self, tmp_path: Path) -> None:
         with open_staging(tmp_path) as staging:
             write_pair(staging, "a", "x")
             assert [path.name for path in tmp_path.iterdir()] == [STAGING_FOLDER]
             assert staging.folder.parent == tmp_path / STAGING_FOLDER
 
-    @pytest.mark.parametrize("suffix", ["parquet", "md"])
-    def test_where_one_file_cannot_be_placed_neither_is(self, tmp_path: Path, suffix: str) -> None:
-        (tmp_path / "a.parquet").write_text("old")
-        (tmp_path / "a.md").write_text("old")
-        (tmp_path / f"a.{suffix}").unlink()
-        (tmp_path / f"a.{suffix}").mkdir()
+    def test_nobody_else_may_look_into_it(self, tmp_path: Path) -> None:
         with open_staging(tmp_path) as staging:
-            write_pair(staging, "a", "new")
-            with pytest.raises(IsADirectoryError):
-                publish(staging, "a")
-        other = {"parquet": "md", "md": "parquet"}[suffix]
-        assert (tmp_path / f"a.{other}").read_text() == "old"
-        assert names_in(tmp_path) == {"a.parquet", "a.md"}
-
-    @pytest.mark.parametrize("had_one", [True, False], ids=["with a previous pair", "without"])
-    def test_where_the_second_file_cannot_be_placed_the_first_is_put_back(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, had_one: bool
-    ) -> None:
-        if had_one:
-            (tmp_path / "a.parquet").write_text("old")
-            (tmp_path / "a.md").write_text("old")
-        original = Path.replace
-
-        def replace(path: Path, target: Path) -> Path:
-            if target == tmp_path / "a.md":
-                raise PermissionError(1, "Operation not permitted", str(target))
-            return original(path, target)
-
-        with open_staging(tmp_path) as staging:
-            write_pair(staging, "a", "new")
-            with monkeypatch.context() as patch:
-                patch.setattr(Path, "replace", replace)
-                with pytest.raises(PermissionError):
-                    publish(staging, "a")
-        left = {path.name: path.read_text() for path in tmp_path.iterdir()}
-        assert left == ({"a.parquet": "old", "a.md": "old"} if had_one else {})
-
-    def test_a_link_is_replaced_and_not_followed(self, tmp_path: Path) -> None:
-        (tmp_path / "precious").write_text("precious")
-        output = tmp_path / "output"
-        output.mkdir()
-        (output / "a.parquet").symlink_to(tmp_path / "precious")
-        with open_staging(output) as staging:
-            write_pair(staging, "a", "new")
-            publish(staging, "a")
-        assert (tmp_path / "precious").read_text() == "precious"
-        assert (output / "a.parquet").read_text() == "new"
-        assert not (output / "a.parquet").is_symlink()
+            for folder in (staging.folder, staging.folder.parent):
+                assert folder.stat().st_mode & 0o777 == 0o700
 
     def test_what_a_failed_source_has_staged_is_discarded(self, tmp_path: Path) -> None:
         with open_staging(tmp_path) as staging:
@@ -154,9 +87,13 @@ import sys
 from pathlib import Path
 from duckwarp.output.staging import open_spill, open_staging
 from duckwarp.settings import Settings
-with open_staging(Path(sys.argv[1])) as staging, open_spill(staging, Settings()) as spill:
+settings = Settings(temp_dir=sys.argv[2] if len(sys.argv) > 2 else None)
+with (
+    open_staging(Path(sys.argv[1]), run_id="the-other") as staging,
+    open_spill(staging, settings) as spill,
+):
     (staging.folder / "half.parquet").write_text("half")
-    spill.folder.mkdir()
+    spill.folder.mkdir(exist_ok=True)
     (spill.folder / "spilled").write_text("spilled")
     print(staging.folder, flush=True)
     sys.stdin.read()
@@ -164,10 +101,10 @@ with open_staging(Path(sys.argv[1])) as staging, open_spill(staging, Settings())
 
 
 @contextmanager
-def another_run(output_dir: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A process that holds a staging area in `output_dir`, and the folder it has there."""
+def another_run(*folders: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A process that holds an output folder, and its staging area there; and a temporary one."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDING, str(output_dir)],
+        [sys.executable, "-c", HOLDING, *map(str, folders)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -191,16 +128,20 @@ class TestOtherRuns:
             assert staging.folder.exists()
         assert names_in(tmp_path) == set()
 
-    def test_what_a_living_run_has_is_kept(self, tmp_path: Path) -> None:
-        with another_run(tmp_path) as (process, folder):
-            with open_staging(tmp_path) as staging:
-                assert staging.folder != folder
+    def test_what_a_living_run_spills_elsewhere_is_kept(self, tmp_path: Path) -> None:
+        """The temporary folder of the one is the output folder of the other."""
+        output, shared = tmp_path / "output", tmp_path / "shared"
+        shared.mkdir()
+        with another_run(output, shared) as (process, folder):
+            with open_staging(shared) as staging:
                 write_pair(staging, "a", "x")
                 publish(staging, "a")
             assert (folder / "half.parquet").read_text() == "half"
+            assert any(path.name == "spilled" for path in shared.rglob("*"))
             _, _ = process.communicate()
             assert process.returncode == 0
-        assert names_in(tmp_path) == {"a.parquet", "a.md"}
+        assert names_in(shared) == {"a.parquet", "a.md"}
+        assert not output.exists()
 
     def test_files_of_others_in_the_output_folder_are_left_alone(self, tmp_path: Path) -> None:
         for name in ("notes.txt", ".hidden", "run-1", "tmp_a.parquet"):

@@ -176,6 +176,7 @@ class TestDocument:
         assert got["totals"] == {
             "sources": 3,
             "exported": 1,
+            "unchanged": 0,
             "skipped": 1,
             "failed": 1,
             "rows": 1304,
