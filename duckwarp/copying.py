@@ -207,10 +207,22 @@ def _copy(run: Run, plan: ExportPlan, path: Path) -> int:
 
     def tick() -> None:
         nonlocal rows_read
-        rows_read = _tick(run, plan, path, rows_read)
+        if plan.layout.reader is Reader.BYTES:
+            # The server sorts, and what comes is written as it comes.
+            _tell_position(run, plan, path, rows_read, sending=True)
+        else:
+            rows_read = _tick(run, plan, path, rows_read)
+
+    def count(rows: int) -> None:
+        nonlocal rows_read
+        rows_read += rows
 
     job = CopyJob(
-        plan=plan, shared=run.shared, path=path, max_connections=run.settings.max_connections
+        plan=plan,
+        shared=run.shared,
+        path=path,
+        connection=run.snapshot.connection,
+        on_rows=count,
     )
     return watched(run, start_copy(run.session, job), tick)
 
@@ -244,6 +256,11 @@ def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
     with run.turn:
         rows, sending = rows_being_read(run.snapshot)
     rows = max(rows, rows_before)
+    _tell_position(run, plan, path, rows, sending=bool(sending))
+    return rows
+
+
+def _tell_position(run: Run, plan: ExportPlan, path: Path, rows: int, *, sending: bool) -> None:
     file_bytes = path.stat().st_size if path.exists() else 0
     if sending or not rows:
         phase = "reading"
@@ -257,4 +274,3 @@ def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
         expected_rows=plan.expected_rows,
         file_bytes=file_bytes,
     )
-    return rows

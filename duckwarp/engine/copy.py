@@ -6,9 +6,10 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -34,6 +35,9 @@ from duckwarp.engine.session import (
 from duckwarp.engine.streaming import byte_stream
 from duckwarp.errors import ServerSaid, SourceError
 from duckwarp.settings import Order
+
+if TYPE_CHECKING:
+    import psycopg
 
 _GUARD_MET = re.compile(rf"{GUARD} (\d+)")
 
@@ -69,13 +73,15 @@ class SpecialValueFound(Exception):
 class CopyJob:
     """What one copy needs besides the session: the plan, the snapshot to read, where to write.
 
-    `max_connections` bounds the connections to the server, the snapshot's among them.
+    `connection` holds the snapshot, and is read from itself where rows are read by their bytes:
+    `on_rows` is told then, in another thread, of the rows that came.
     """
 
     plan: ExportPlan
     shared: SharedSnapshot
     path: Path
-    max_connections: int
+    connection: psycopg.Connection[Any]
+    on_rows: Callable[[int], None]
 
 
 def start_copy(session: Session, job: CopyJob) -> Running[int]:
@@ -121,7 +127,7 @@ def _understood(error: Exception, job: CopyJob, connected: bool) -> Exception:
 def _rows_copied(session: Session, job: CopyJob) -> int:
     plan, path = job.plan, str(job.path)
     if plan.layout.reader is Reader.BYTES:
-        with byte_stream(session, job.shared, plan, job.max_connections) as rows:
+        with byte_stream(session, job.connection, plan, job.on_rows) as rows:
             return _executed(session, copy_statement(plan, rows, path))
     names = enter_snapshot(session, job.shared, len(plan.ranges))
     if len(names) < len(plan.ranges):

@@ -8,7 +8,8 @@ matter, the layouts `wire.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -38,6 +39,9 @@ def stream_reader(
     query: str,
     batch_bytes: int,
     failures: list[Exception] | None = None,
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+    ending: ExitStack | None = None,
 ) -> pa.RecordBatchReader:
     """The rows of a query whose columns are named c1, c2, …, read when they are asked for.
 
@@ -48,12 +52,15 @@ def stream_reader(
 
     DuckDB has to be given `reader.__arrow_c_stream__()`: of the reader itself it fetches batches
     ahead, in a thread of its own, and keeps them. What fails while rows are read reaches the caller
-    as text inside of DuckDB's error; the exception itself is added to `failures`.
+    as text inside of DuckDB's error; the exception itself is added to `failures`. `on_rows` is told
+    the rows of each batch. At the end of `ending` a COPY that is still under way is canceled.
 
     Raises psycopg's errors, and `SourceError` for a column whose type is not known.
     """
     columns = read_columns(describe_query(connection, query))
-    batches = _batches(connection, _copy_statement(query, columns), columns, batch_bytes)
+    batches = _batches(connection, _copy_statement(query, columns), columns, batch_bytes, on_rows)
+    if ending is not None:
+        ending.callback(batches.close)
     noted = _noted(batches, [] if failures is None else failures)
     return pa.RecordBatchReader.from_batches(schema_of(columns), noted)
 
@@ -103,7 +110,8 @@ def _batches(
     statement: str,
     columns: Sequence[ReadColumn],
     batch_bytes: int,
-) -> Iterator[pa.RecordBatch]:
+    on_rows: Callable[[int], None],
+) -> Generator[pa.RecordBatch]:
     """Nothing of a batch is kept here while the next one is read, hence no variables."""
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         # psycopg then hands out the bytes of every field as they came.
@@ -111,6 +119,7 @@ def _batches(
 
         def next_batch() -> pa.RecordBatch | None:
             rows = _next_rows(copy.read_row, batch_bytes)
+            on_rows(len(rows))
             return record_batch(columns, rows) if rows else None
 
         yield from iter(next_batch, None)

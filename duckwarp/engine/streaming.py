@@ -1,20 +1,19 @@
-"""The rows of a source as batches of bytes, for DuckDB: over a connection of their own.
+"""The rows of a source as batches of bytes, for DuckDB: over the snapshot's own connection.
 
-It reads the same snapshot as the attachments, and takes the place of one of them.
+It has the locks of the run from the beginning; one of its own would ask for them anew, behind
+whoever waits to change the relation.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.layout import BATCH_BYTES
 from duckwarp.engine.plan import ExportPlan, server_query
-from duckwarp.engine.session import Session, SharedSnapshot, detach
-from duckwarp.errors import ConnectionFailed
-from duckwarp.source.snapshot import joined_snapshot
+from duckwarp.engine.session import Session
+from duckwarp.source.snapshot import within_snapshot
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,24 +23,27 @@ RELATION = "duckwarp_stream"
 
 @contextlib.contextmanager
 def byte_stream(
-    session: Session, shared: SharedSnapshot, plan: ExportPlan, max_connections: int
+    session: Session,
+    connection: psycopg.Connection[Any],
+    plan: ExportPlan,
+    on_rows: Callable[[int], None],
 ) -> Iterator[str]:
     """DuckDB's query of all rows of `plan`, under c1, c2, …; to be run once.
 
-    Raises `SourceError` for what the server says, and for a type that it cannot read.
+    `connection` is nobody else's meanwhile; `on_rows` is told how many have come. Raises
+    `SourceError` for what the server says, and for a type that it cannot read.
     """
     from duckwarp.engine.stream import describe_query, stream_projection, stream_reader
 
-    if len(session.attached) + 2 > max_connections:
-        detach(session)
     query = server_query(plan, plan.ranges[0])
     failures: list[Exception] = []
-    with contextlib.ExitStack() as stack:
-        connection = _joined(session, shared, stack)
+    with within_snapshot(connection), contextlib.ExitStack() as ending:
         if plan.empty_search_path:
             connection.execute("SET LOCAL search_path = ''")
         columns = describe_query(connection, query)
-        reader = stream_reader(connection, query, BATCH_BYTES, failures)
+        reader = stream_reader(
+            connection, query, BATCH_BYTES, failures, on_rows=on_rows, ending=ending
+        )
         # The capsule alone: of a reader DuckDB would read ahead, and hold twice as much.
         session.connection.register(RELATION, reader.__arrow_c_stream__())
         del reader
@@ -54,18 +56,3 @@ def byte_stream(
             raise
         finally:
             session.connection.unregister(RELATION)
-
-
-def _joined(
-    session: Session, shared: SharedSnapshot, stack: contextlib.ExitStack
-) -> psycopg.Connection[Any]:
-    """A connection in the snapshot, in the place of the attachments where there is no other."""
-    address, name = session.address, session.application_name
-    joined = partial(joined_snapshot, address, name, shared.snapshot_id, shared.settings)
-    try:
-        return stack.enter_context(joined())
-    except ConnectionFailed:
-        if not session.attached:
-            raise
-    detach(session)
-    return stack.enter_context(joined())

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Mapping
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from duckwarp.errors import SnapshotLost
 from duckwarp.source.connection import connect, resolve_conninfo
@@ -43,12 +44,15 @@ def rows_being_read(snapshot: Snapshot) -> tuple[int, int]:
 
 
 def cancel(snapshot: Snapshot, dsn: str | None, environ: Mapping[str, str]) -> None:
-    """Cancel what the run's other sessions are doing. Ends the snapshot's transaction.
+    """Cancel what the run's sessions are doing. Ends the snapshot's transaction.
 
     Asks through the snapshot's own connection, or through a new one where that is gone. Errors are
     swallowed: this is for the way out, where nobody could act on them.
     """
     with contextlib.suppress(psycopg.Error):
+        if snapshot.connection.info.transaction_status is TransactionStatus.ACTIVE:
+            # Another thread reads from it, and holds it until then.
+            snapshot.connection.cancel_safe()
         snapshot.connection.rollback()
         snapshot.connection.execute(_CANCEL, [snapshot.application_name])
         return

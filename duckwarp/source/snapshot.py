@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,6 @@ from duckwarp.source.connection import (
     APPLICATION_NAME,
     apply_settings,
     connect,
-    joined_conninfo,
     known_settings,
     resolve_conninfo,
     server_address,
@@ -127,20 +126,14 @@ def open_snapshot(
 
 
 @contextlib.contextmanager
-def joined_snapshot(
-    address: ServerAddress, application_name: str, snapshot_id: str, settings: Mapping[str, str]
-) -> Iterator[psycopg.Connection[Any]]:
-    """A further session that reads a run's snapshot, in a transaction that ends with it.
+def within_snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Statements about one source in the snapshot's transaction, which outlives them.
 
     What the server says in it is a `SourceError`.
     """
     try:
-        with contextlib.closing(connect(joined_conninfo(address), application_name)) as connection:
-            apply_settings(connection, settings)
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            join = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_id))
-            connection.execute(join)
-            yield connection
+        with connection.transaction(force_rollback=True):
+            yield
     except psycopg.Error as error:
         reason = error.diag.message_primary or " ".join(str(error).split())
         is_lost = error.sqlstate is None or isinstance(error, pg_errors.AdminShutdown)
