@@ -27,6 +27,7 @@ from duckwarp.engine.session import (
     enter_snapshot,
 )
 from duckwarp.errors import SourceError
+from duckwarp.output.dataset import FOOTER_KEY, Dataset, dataset_of, footer_text
 from duckwarp.output.parquet import read_facts
 from duckwarp.output.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
 from duckwarp.output.space import check_space
@@ -100,7 +101,7 @@ def copied(
             raise Deferred
         if experience == Experience():
             telling.copy_started(run.tell, source.code, len(columns), str(path))
-        plan = _with_field_metadata(plan, columns)
+        plan = _with_descriptions(plan, source, columns)
         check_longest(plan.layout.longest_bytes, run.memory_bytes)
         check_space(run.spill, plan.layout.spill_bytes)
         try:
@@ -186,8 +187,14 @@ def _either(advice: Sequence[str]) -> str:
     return f"{', '.join(others)}, or {last}" if others else last
 
 
-def _with_field_metadata(plan: ExportPlan, columns: Sequence[Column]) -> ExportPlan:
-    """The plan, with what a reader should know about each column in the file's footer."""
+def published_dataset(plan: ExportPlan, source: Source, columns: Sequence[Column]) -> Dataset:
+    """The source as the plan publishes it."""
+    types = [planned.form.shown_type for planned in plan.columns]
+    return dataset_of(source, columns, types, plan.order)
+
+
+def _with_descriptions(plan: ExportPlan, source: Source, columns: Sequence[Column]) -> ExportPlan:
+    """The plan, with what a reader should know about the file and its columns in the footer."""
     fields = [
         FieldFacts(
             column=column,
@@ -197,8 +204,9 @@ def _with_field_metadata(plan: ExportPlan, columns: Sequence[Column]) -> ExportP
         )
         for column, planned in zip(columns, plan.columns, strict=True)
     ]
-    key = (ARROW_SCHEMA_KEY, arrow_schema(fields, plan.footer_keys))
-    return replace(plan, footer_keys=(*plan.footer_keys, key))
+    described = (FOOTER_KEY, footer_text(published_dataset(plan, source, columns)))
+    fields_described = (ARROW_SCHEMA_KEY, arrow_schema(fields, plan.footer_keys))
+    return replace(plan, footer_keys=(*plan.footer_keys, described, fields_described))
 
 
 def _copy(run: Run, plan: ExportPlan, path: Path) -> int:

@@ -9,7 +9,8 @@
     │   ├── RegistryMissing      the database has no registry of sources
     │   ├── ExtensionMissing     DuckDB's postgres extension cannot be loaded
     │   ├── OutputUnusable       the output folder cannot be written
-    │   └── Locked               another run has the output folder: wait for it
+    │   ├── Locked               another run has the output folder: wait for it
+    │   └── CatalogUnusable      its catalog is damaged, or not duckwarp's
     └── SourceError              one source cannot be exported; the others go on
         ├── RelationMissing      the relation does not exist
         ├── PrivilegeMissing     the role may not read it
@@ -117,6 +118,17 @@ class Locked(RunError):
         super().__init__(
             f"the output folder {folder} is held{after} by {holder or 'another run'}: "
             f"{wait} with --wait SECONDS"
+        )
+
+
+class CatalogUnusable(RunError):
+    """The file where the catalog should be is not one that can be kept up to date."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} cannot be kept up to date: {reason}; move it away, or put one in its place "
+            "that is made from the published files: duckwarp catalog rebuild"
         )
 
 

@@ -77,13 +77,14 @@ class ColumnStatistics:
 class ParquetFacts:
     """A Parquet file as its own footer describes it; `columns` are in the file's order.
 
-    `row_group_rows` has the rows of each row group.
+    `row_group_rows` has the rows of each row group, `schema` is the file's in Parquet's notation.
     """
 
     rows: int
     size_bytes: int
     columns: tuple[ColumnStatistics, ...]
     row_group_rows: tuple[int, ...] = ()
+    schema: str = ""
 
 
 class SourceState(StrEnum):

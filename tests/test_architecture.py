@@ -45,6 +45,7 @@ ARROWS = {
     "placing": {"output", "telling"},
     "admission": {"source", "output"},
     "copying": {"source", "engine", "output", "planning", "telling"},
+    "cataloguing": {"engine", "output"},
     "lanes": {"source", "engine", "copying"},
     "retrying": {"source", "copying", "output", "telling"},
     "exporter": {

@@ -23,7 +23,7 @@ from duckwarp.engine.plan import (
     in_one_range,
     vector_streams,
 )
-from duckwarp.engine.quoting import literal
+from duckwarp.engine.quoting import file_pattern
 from duckwarp.engine.session import (
     Running,
     Session,
@@ -165,9 +165,9 @@ def _search_path(session: Session, plan: ExportPlan, names: list[str]) -> Iterat
 
 def _check_types(session: Session, job: CopyJob) -> None:
     """Whether the file has the planned types: the reader chooses them by rules of its own."""
-    # Nothing that the path says is taken for a column or a pattern.
-    path = re.sub(r"[*?\[]", r"[\g<0>]", str(job.path))
-    query = f"DESCRIBE SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)"
+    # Nothing that the path says is taken for a column.
+    path = file_pattern(job.path)
+    query = f"DESCRIBE SELECT * FROM read_parquet({path}, hive_partitioning = false)"
     written = [row[1] for row in session.connection.execute(query).fetchall()]
     for column, found in zip(job.plan.columns, written, strict=True):
         if found != column.form.duckdb_type:

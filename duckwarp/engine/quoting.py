@@ -6,6 +6,9 @@ run has on) and for DuckDB.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 
 def identifier(name: str) -> str:
     """A name in double quotes."""
@@ -15,3 +18,8 @@ def identifier(name: str) -> str:
 def literal(text: str) -> str:
     """A string in single quotes."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_pattern(path: Path) -> str:
+    """A path in single quotes for DuckDB's readers: nothing in it is taken for a wildcard."""
+    return literal(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))

@@ -114,6 +114,8 @@ class SchemaElement(_Struct):
 
     thrift_spec = _fields(
         (1, TType.I32, "type", None),
+        (2, TType.I32, "type_length", None),
+        (3, TType.I32, "repetition_type", None),
         (4, TType.STRING, "name", "BINARY"),
         (5, TType.I32, "num_children", None),
         (6, TType.I32, "converted_type", None),
@@ -122,6 +124,8 @@ class SchemaElement(_Struct):
         _struct(10, "logical_type", LogicalType),
     )
     type: int | None = None
+    type_length: int | None = None
+    repetition_type: int | None = None
     name: bytes
     num_children: int | None = None
     converted_type: int | None = None
@@ -171,6 +175,14 @@ class RowGroup(_Struct):
     num_rows: int
 
 
+class KeyValue(_Struct):
+    """One key of the footer and its text, both bytes."""
+
+    thrift_spec = _fields((1, TType.STRING, "key", "BINARY"), (2, TType.STRING, "value", "BINARY"))
+    key: bytes
+    value: bytes | None = None
+
+
 class FileMetaData(_Struct):
     """The whole footer. `schema` is its tree, root first, each element before its children."""
 
@@ -178,10 +190,12 @@ class FileMetaData(_Struct):
         _structs(2, "schema", SchemaElement),
         (3, TType.I64, "num_rows", None),
         _structs(4, "row_groups", RowGroup),
+        _structs(5, "key_value_metadata", KeyValue),
     )
     schema: list[SchemaElement]
     num_rows: int
     row_groups: list[RowGroup]
+    key_value_metadata: list[KeyValue] | None = None
 
 
 def read_file_metadata(path: Path) -> FileMetaData:

@@ -22,6 +22,7 @@ from duckwarp.output.filemetadata import (
     TimeParameters,
     read_file_metadata,
 )
+from duckwarp.output.schematext import schema_text
 from duckwarp.results import ColumnStatistics, ParquetFacts
 
 
@@ -47,7 +48,22 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
         size_bytes=size_bytes,
         columns=columns,
         row_group_rows=tuple(group.num_rows for group in metadata.row_groups),
+        schema=schema_text(metadata.schema),
     )
+
+
+def read_key(path: Path, key: str) -> str | None:
+    """The text of a key in the footer of a Parquet file, None where it has no such key.
+
+    Raises `SourceError` where the footer cannot be read.
+    """
+    try:
+        keys = read_file_metadata(path).key_value_metadata or []
+    except (OSError, ValueError) as error:
+        raise SourceError(f"the file {path.name} cannot be read: {error}") from error
+    found = (each.value for each in keys if each.key == key.encode())
+    value = next(found, None)
+    return None if value is None else value.decode(errors="replace")
 
 
 def _columns(metadata: FileMetaData) -> tuple[ColumnStatistics, ...]:

@@ -28,7 +28,8 @@ class Column:
 
     `position` is its place among the columns, from 1. `data_type` is the type as a person writes
     it; `pg_type` and `typmod` are what the catalog has. `original_name` is the name in the data
-    that was loaded, before the warehouse made it an identifier. `name_is_text` says that the name
+    that was loaded, before the warehouse made it an identifier. `key` is its place in the primary
+    key, from 1, where that holds for all rows of the relation. `name_is_text` says that the name
     is UTF-8, as one in a database in SQL_ASCII need not be.
     """
 
@@ -38,6 +39,7 @@ class Column:
     pg_type: PgType
     typmod: int = -1
     nullable: bool = True
+    key: int | None = None
     may_select: bool = True
     description: str | None = None
     original_name: str | None = None
@@ -71,6 +73,7 @@ def describe(
     return columns
 
 
+# The key of a table with children holds for its own rows alone, and theirs are read with them.
 # Nothing is asked of the columns that were dropped: their numbers stay as gaps. A constraint may be
 # declared NOT VALID since PostgreSQL 18, and a view's column may be NULL whatever its domain says.
 _COLUMNS = f"""
@@ -81,6 +84,9 @@ _COLUMNS = f"""
                WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated
                  AND a.attnum = ANY(k.conkey)) AS not_null,
            c.relkind IN ('r', 'p') AS is_table,
+           (SELECT pg_catalog.array_position(k.conkey, a.attnum) FROM pg_catalog.pg_constraint k
+            WHERE k.conrelid = a.attrelid AND k.contype = 'p'
+              AND (c.relkind = 'p' OR NOT c.relhassubclass)) AS key,
            {in_bytes("pg_catalog.format_type(a.atttypid, a.atttypmod)")} AS formatted,
            {in_bytes("pg_catalog.col_description(a.attrelid, a.attnum)")} AS comment,
            pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS may_select
@@ -111,6 +117,7 @@ def _column(row: Any, position: int, pg_type: PgType, extra: dict[str, Any]) -> 
         pg_type=pg_type,
         typmod=row.typmod,
         nullable=not (row.not_null or (row.is_table and pg_type.forbids_null)),
+        key=row.key,
         may_select=row.may_select,
         description=extra.get("description") or as_text(row.comment or b"") or None,
         original_name=extra.get("original_name") or None,

@@ -12,6 +12,7 @@ import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -53,12 +54,14 @@ _TOLD_LATER = (
 class Snapshot:
     """An open transaction, the id of its snapshot, and the sources seen in it.
 
+    `taken_at` is the server's clock just before the snapshot, in UTC.
     `locks` are the statements by which it locked their relations, for other sessions to repeat;
     `unlocked` has the reason, by source code, for each relation whose lock could not be had.
     """
 
     connection: psycopg.Connection[Any] = field(repr=False)
     snapshot_id: str
+    taken_at: datetime
     application_name: str
     address: ServerAddress
     settings: dict[str, str]
@@ -110,11 +113,13 @@ def open_snapshot(
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
         _lock_ahead(locks, glance)
+        taken_at = _moment_of_snapshot(connection)
         sources = find_sources_again(connection, selection, settings.registry_schema)
         _lock_late(locks, [source for source in sources if not _was_locked(source, glance)])
         yield Snapshot(
             connection=connection,
             snapshot_id=_export_snapshot(connection),
+            taken_at=taken_at,
             application_name=name,
             address=server_address(connection),
             settings=session_settings,
@@ -278,6 +283,14 @@ _REWRITTEN = f"""
     SELECT bool_or(relfilenode <> pg_catalog.pg_relation_filenode(oid))
     FROM reached JOIN pg_catalog.pg_class USING (oid)
     WHERE relfilenode <> 0"""
+
+
+def _moment_of_snapshot(connection: psycopg.Connection[Any]) -> datetime:
+    """When the statement began that takes the transaction's snapshot: this one, the first query."""
+    row = connection.execute("SELECT pg_catalog.statement_timestamp()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment.astimezone(UTC)
 
 
 def _export_snapshot(connection: psycopg.Connection[Any]) -> str:

@@ -97,3 +97,38 @@ def test_a_domain_forbids_null_in_tables_only(database: Database) -> None:
     assert database.execute("SELECT n FROM v") == [(None,)]
     assert not columns_of(database)["n"].nullable
     assert columns_of(database, "v")["n"].nullable
+
+
+@pytest.mark.parametrize(
+    ("statements", "want"),
+    [
+        pytest.param("CREATE TABLE r (a int, b int)", {}, id="none"),
+        pytest.param("CREATE TABLE r (a int PRIMARY KEY, b int)", {"a": 1}, id="one column"),
+        pytest.param(
+            "CREATE TABLE r (a int, x int, b int, PRIMARY KEY (b, a)); ALTER TABLE r DROP x",
+            {"b": 1, "a": 2},
+            id="two, in another order",
+        ),
+        pytest.param("CREATE TABLE r (a int NOT NULL UNIQUE)", {}, id="unique only"),
+        pytest.param(
+            "CREATE TABLE r (a int PRIMARY KEY) PARTITION BY RANGE (a); "
+            "CREATE TABLE p PARTITION OF r FOR VALUES FROM (0) TO (9)",
+            {"a": 1},
+            id="of all partitions",
+        ),
+        pytest.param(
+            "CREATE TABLE r (a int PRIMARY KEY); CREATE TABLE child () INHERITS (r)",
+            {},
+            id="not of the children, which are read as well",
+        ),
+        pytest.param(
+            "CREATE TABLE t (a int PRIMARY KEY); CREATE VIEW r AS SELECT * FROM t", {}, id="a view"
+        ),
+    ],
+)
+def test_the_primary_key_is_known_where_it_holds(
+    database: Database, statements: str, want: dict[str, int]
+) -> None:
+    database.execute(statements)
+    got = {name: column.key for name, column in columns_of(database).items()}
+    assert {name: key for name, key in got.items() if key is not None} == want
