@@ -342,18 +342,19 @@ class TestWhereverTheRowsLie:
 
     def test_rows_of_a_partitioned_table(self, filled: Database, exported: Exported) -> None:
         """Whichever part they are in, and however many there are."""
-        for name, parts in (("whole", ()), ("parted", (0, 3, 4))):
-            filled.execute(f"CREATE TABLE {name} (LIKE zeros) PARTITION BY RANGE (n)")
+        digests = []
+        for parts in ((), (0, 3, 4)):
+            filled.execute("CREATE TABLE whole (LIKE zeros) PARTITION BY RANGE (n)")
             bounds = ["MINVALUE", *map(str, parts), "MAXVALUE"]
             for number, (low, high) in enumerate(pairwise(bounds)):
                 filled.execute(
-                    f"CREATE TABLE {name}_{number} PARTITION OF {name} "
+                    f"CREATE TABLE whole_{number} PARTITION OF whole "
                     f"FOR VALUES FROM ({low}) TO ({high})"
                 )
-            filled.execute(f"INSERT INTO {name} SELECT * FROM zeros")
-        digests = exported("whole", "parted")
-        filled.execute("DROP TABLE whole, parted")
-        assert len(set(digests.values())) == 1
+            filled.execute("INSERT INTO whole SELECT * FROM zeros")
+            digests.append(exported("whole"))
+            filled.execute("DROP TABLE whole")
+        assert digests[0] == digests[1]
 
 
 def rewrite(database: Database, table: str, statements: list[str]) -> None:
