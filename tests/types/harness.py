@@ -106,6 +106,13 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def pages_sha256(path: Path) -> str:
+    """The digest of a file's bytes less its footer, which has the name of its table."""
+    content = path.read_bytes()
+    footer_bytes = int.from_bytes(content[-8:-4], "little")
+    return hashlib.sha256(content[: -8 - footer_bytes]).hexdigest()
+
+
 # --- The file's side ---------------------------------------------------------------------------
 
 
