@@ -176,7 +176,7 @@ class TestUnchanged:
         }
         assert {name for name in after if after[name] != before[name]} == {"b.parquet", "b.md"}
 
-    def test_of_a_table_whose_comment_was_edited_the_dictionary_alone_is_replaced(
+    def test_both_files_have_a_comment_that_was_edited(
         self, three: Database, tmp_path: Path
     ) -> None:
         export(three, PUBLIC, tmp_path)
@@ -184,8 +184,9 @@ class TestUnchanged:
         three.execute("COMMENT ON TABLE b IS 'Better words'")
         report = export(three, PUBLIC, tmp_path)
         after = identities(tmp_path)
-        assert {name for name in after if after[name] != before[name]} == {"b.md"}
+        assert {name for name in after if after[name] != before[name]} == {"b.parquet", "b.md"}
         assert "Better words" in (tmp_path / "b.md").read_text()
+        assert b"Better words" in (tmp_path / "b.parquet").read_bytes()
         assert states(report)["b"] is SourceState.EXPORTED
 
     @pytest.mark.parametrize("suffix", ["parquet", "md"])
@@ -194,7 +195,9 @@ class TestUnchanged:
     ) -> None:
         export(three, PUBLIC, tmp_path)
         (tmp_path / f"b.{suffix}").unlink()
+        parquet = identities(tmp_path).get("b.parquet")
         report = export(three, PUBLIC, tmp_path)
+        assert parquet in (None, identities(tmp_path)["b.parquet"])
         assert published_files(tmp_path) == FILES
         assert states(report)["b"] is SourceState.EXPORTED
 
