@@ -326,6 +326,69 @@ def doctor(  # noqa: PLR0917  # typer passes them by name
     raise typer.Exit(code)
 
 
+@app.command(cls=usage.Command, epilog=usage.VERIFY_EPILOG)
+def verify(  # noqa: PLR0917  # typer passes them by name
+    publication: usage.Publication = None,
+    source: usage.Sources = None,
+    everything: usage.Everything = False,
+    schema: usage.Schema = None,
+    table: usage.Tables = None,
+    dsn: usage.Dsn = None,
+    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
+    output: usage.Published = DEFAULTS.output_dir,
+    quick: usage.Quick = False,
+    offline: usage.Offline = False,
+    enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
+    memory: usage.Memory = DEFAULTS.memory_bytes,
+    threads: usage.VerifyThreads = DEFAULTS.threads,
+    max_connections: usage.MaxConnections = DEFAULTS.max_connections,
+    lock_timeout: usage.LockTimeout = DEFAULTS.lock_timeout_seconds,
+    statement_timeout: usage.StatementTimeout = DEFAULTS.statement_timeout_seconds,
+    json: usage.Json = False,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """Compare each published file with its table."""
+    from duckwarp.source.registry import Selection
+    from duckwarp.terminal.documents import verification_document
+    from duckwarp.terminal.render import show
+    from duckwarp.terminal.verification import verification_page
+    from duckwarp.verify import verify_files, verify_published
+
+    named = (publication, source, everything, schema, table)
+    selection = (
+        Selection(
+            publication=publication,
+            codes=tuple(source or ()),
+            everything=everything,
+            schema=schema,
+            tables=tuple(table or ()),
+        )
+        if any(each not in (None, False) for each in named)
+        else None
+    )
+    settings = Settings(
+        dsn=dsn,
+        output_dir=output,
+        registry_schema=registry_schema,
+        enable_row_security=enable_row_security,
+        lock_timeout_seconds=lock_timeout,
+        statement_timeout_seconds=statement_timeout,
+        memory_bytes=memory,
+        threads=threads,
+        max_connections=max_connections,
+    )
+    if offline:
+        report = verify_files(selection, settings)
+    else:
+        report = verify_published(selection, settings, quick=quick)
+    code = ExitCode.OK if report.is_well else ExitCode.SOURCE_FAILED
+    if json:
+        print_document(verification_document(report, code))
+    else:
+        show(partial(verification_page, report), sys.stdout)
+    raise typer.Exit(code)
+
+
 @app.command(cls=usage.Command, epilog=usage.DEMO_EPILOG)
 def demo(
     context: typer.Context,

@@ -15,6 +15,7 @@
         ├── RelationMissing      the relation does not exist
         ├── PrivilegeMissing     the role may not read it
         ├── ServerSaid           the server's own words, without their code
+        ├── FileUnreadable       a published file cannot be read: it is to be exported again
         └── ValueNotKept         a value that Parquet cannot hold, under `--special-values error`
     Terminated                   SIGTERM: a `KeyboardInterrupt`, so that only the outermost stops it
 
@@ -159,6 +160,14 @@ class ServerSaid(SourceError):
     def __init__(self, words: str) -> None:
         self.words = words
         super().__init__(f"PostgreSQL: {words}")
+
+
+class FileUnreadable(SourceError):
+    """A published file is no Parquet file, or not a whole one."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the file cannot be read: {reason}")
 
 
 class ValueNotKept(SourceError):

@@ -20,6 +20,7 @@ from duckwarp.engine.measure import (
     HAS_LOWER_BOUNDS,
     HAS_SEVERAL_DIMENSIONS,
     LOWER_BOUNDS,
+    LOWER_BOUNDS_LOST,
     SEVERAL_DIMENSIONS,
     specials_of,
 )
@@ -79,7 +80,7 @@ def _elements(cell: Cell, context: Context) -> Cell:
 
 
 def _bounds_lost(cell: Cell, context: Context) -> tuple[Loss, ...]:
-    kind = (LOWER_BOUNDS, "lower bounds other than 1", "written without their bounds")
+    kind = (LOWER_BOUNDS, LOWER_BOUNDS_LOST, "written without their bounds")
     return counted(cell.column, context, [kind])
 
 

@@ -38,6 +38,7 @@ from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import PgType
 
 UNMEASURED = "DECIMAL (from the data)"
+LAX_JSON_NOTE = "text: it has JSON that strict parsers refuse (single surrogates)"
 FOREIGN_JSON = "text: a type inside it makes JSON of its own, which may leave something out"
 
 
@@ -114,8 +115,7 @@ def checked_json(form: Form, column: Column, context: Context) -> Form:
     if not form.json or LAX_JSON_TYPE not in column.pg_type.reaches:
         return form
     if context.lax_json:
-        note = "text: it has JSON that strict parsers refuse (single surrogates)"
-        return replace(form, json=False, obvious=False, note=note)
+        return replace(form, json=False, obvious=False, note=LAX_JSON_NOTE)
     return replace(form, value=guarded_value(MISFIT_JSON, form.value, column))
 
 

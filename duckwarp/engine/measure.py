@@ -19,6 +19,7 @@ RELATION_ALIAS = "r"
 ELEMENT_ALIAS = "e"
 SEVERAL_DIMENSIONS = "several dimensions"
 LOWER_BOUNDS = "lower bounds"
+LOWER_BOUNDS_LOST = "lower bounds other than 1"  # as a loss is called
 INVALID_TEXT = "invalid UTF-8"
 INVALID_ROW = "a row with invalid UTF-8"
 

@@ -118,6 +118,26 @@ def fetch_values(
     return list(rows[0][0])
 
 
+def fetch_rows(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    query: str,
+    *,
+    empty_search_path: bool = False,
+) -> list[Any]:
+    """The rows of a query about `source`. Raises `SourceError`.
+
+    With an empty search path, the names of objects in a text are qualified.
+    """
+    if not empty_search_path:
+        return _ask(connection, source, query)
+    _ask(connection, source, "SELECT pg_catalog.set_config('search_path', '', true)")
+    try:
+        return _ask(connection, source, query)
+    finally:
+        connection.execute("SET LOCAL search_path TO DEFAULT")
+
+
 def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> list[Any]:
     try:
         with connection.transaction():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from duckwarp.source.metadata import Column
     from duckwarp.source.registry import Source
     from duckwarp.survey import PlannedSource, SourceDescription
+    from duckwarp.verifying.verdicts import Verdict, VerificationReport
 
 Document = dict[str, Any]
 
@@ -130,3 +131,24 @@ def _column(column: Column, form: Form) -> Document:
         "description": column.description,
         "original_name": column.original_name,
     }
+
+
+def verification_document(report: VerificationReport, exit_code: int) -> Document:
+    """What a verification found: a verdict for each source."""
+    snapshot = report.snapshot_time
+    return {
+        "version": __version__,
+        "exit_code": exit_code,
+        "output_dir": report.output_dir,
+        "snapshot_time": None if snapshot is None else snapshot.isoformat(),
+        "verdicts": [_verdict(verdict) for verdict in report.verdicts],
+        "seconds": report.seconds,
+    }
+
+
+def _verdict(verdict: Verdict) -> Document:
+    found = dataclasses.asdict(verdict)
+    found["canonical_code"] = found.pop("code")
+    for row in found["differing_rows"]:
+        row["key"] = dict(row["key"])
+    return found | {"agreement": verdict.agreement.value}

@@ -101,6 +101,26 @@ Exit codes:
   3    a check failed, or could not be made because another one had failed
 """
 
+VERIFY_EXAMPLES = """
+Examples:
+  duckwarp verify                         every file in output/ that the registry knows
+  duckwarp verify adhd --output /srv/open
+  duckwarp verify --table staging.tbl_adhd_prescribing --memory 512MB
+  duckwarp verify adhd --quick            rows and NULLs only, from the footers
+  duckwarp verify --offline               the files alone, without a database
+"""
+
+VERIFY_EXIT_CODES = """
+Exit codes:
+  0    every file equals its table
+  1    a file differs, is missing, or could not be verified
+  2    the command is wrong, or nothing matches
+  3    it could not start (connection, registry, memory)
+  129  the terminal was closed
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM
+"""
+
 DEMO_EPILOG = """
 Examples:
   duckwarp demo
@@ -113,6 +133,7 @@ Needs the extra: pip install 'duckwarp[demo]'
 EXPORT_EPILOG = EXPORT_EXAMPLES + CONNECTION + EXIT_CODES
 SOURCES_EPILOG = SOURCES_EXAMPLES + CONNECTION
 DESCRIBE_EPILOG = DESCRIBE_EXAMPLES + CONNECTION
+VERIFY_EPILOG = VERIFY_EXAMPLES + CONNECTION + VERIFY_EXIT_CODES
 DOCTOR_EPILOG = DOCTOR_EXAMPLES + CONNECTION + DOCTOR_ENDING
 
 
@@ -145,6 +166,7 @@ _HOW = "How it is written"
 _PUBLISHING = "How it is published"
 _LIMITS = "What it may use"
 _SHOW = "What is shown"
+_HOW_VERIFIED = "How it is verified"
 
 
 def _option(group: str, *names: str, help: str, **more: Any) -> Any:
@@ -482,4 +504,40 @@ Verbose = Annotated[
 Keep = Annotated[
     bool,
     _option(_SHOW, "--keep", help="Leave the server running, and say how to reach and stop it."),
+]
+Quick = Annotated[
+    bool,
+    _option(_HOW_VERIFIED, "--quick", help="Rows and NULLs only, from the files' footers."),
+]
+Offline = Annotated[
+    bool,
+    _option(
+        _HOW_VERIFIED,
+        "--offline",
+        help="Without a database: the catalog's hash, the footer, all pages, and the order.",
+    ),
+]
+VerifyThreads = Annotated[
+    int | None,
+    _option(
+        _LIMITS,
+        "--threads",
+        min=1,
+        metavar="NUMBER",
+        help="Threads that read the file, and sessions that read the table. "
+        "[default: as many as processors and memory allow]",
+        show_default=False,
+    ),
+]
+Published = Annotated[
+    Path,
+    _option(
+        _WHERE,
+        "--output",
+        "-o",
+        metavar="FOLDER",
+        help="Where the files are.",
+        show_default=True,
+        parser=_folder,
+    ),
 ]

@@ -17,7 +17,10 @@ from psycopg import errors as pg_errors
 from psycopg import sql
 
 from duckwarp.results import SourceState
-from duckwarp.settings import SpecialValues
+from duckwarp.settings import Settings, SpecialValues
+from duckwarp.source.registry import Selection
+from duckwarp.verify import verify_published
+from duckwarp.verifying.verdicts import Agreement, Verdict
 from tests.support import Database
 from tests.types.harness import (
     READERS,
@@ -299,6 +302,44 @@ def _check_told(exported: Exported, case: SpecialCase, outcome: str) -> None:
         (w["column"], w["kind"], w["count"], w["outcome"]) for w in exported.warnings(case.name)
     ]
     assert told == [(loss.column, loss.kind, loss.count, loss.outcome) for loss in losses]
+
+
+# --- Verification --------------------------------------------------------------------------------
+
+
+def verified(database: Database, exported: Exported, schema: str) -> dict[str, Verdict]:
+    """The verdict on each file of an export, by code."""
+    settings = Settings(dsn=database.dsn, output_dir=exported.folder)
+    report = verify_published(Selection(schema=schema), settings)
+    return {verdict.code: verdict for verdict in report.verdicts}
+
+
+@pytest.fixture(scope="module")
+def verdicts(world: World, exported: Exported) -> dict[str, Verdict]:
+    return verified(world.database, exported, "staging")
+
+
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_a_file_of_any_type_is_verified(
+    case: Case, world: World, verdicts: dict[str, Verdict]
+) -> None:
+    if case.name in world.missing:
+        pytest.skip(world.missing[case.name])
+    verdict = verdicts[case.name]
+    assert verdict.agreement is Agreement.EQUAL, verdict
+    assert verdict.rows == (len(case.values) + case.null) * REPEATED
+
+
+@pytest.mark.parametrize("choice", [SpecialValues.NULL, SpecialValues.TEXT])
+def test_values_that_were_not_kept_are_no_difference(
+    choice: SpecialValues, world: World, special_exports: dict[SpecialValues, Exported]
+) -> None:
+    verdicts = verified(world.database, special_exports[choice], "special")
+    assert [v for v in verdicts.values() if v.agreement is not Agreement.EQUAL] == []
+    kept = {case.name: sum(_counts(case).values()) for case in SPECIAL_CASES}
+    scalars = {name: count for name, count in kept.items() if not name.startswith("array")}
+    counted = {name: verdicts[name].not_kept for name in scalars}
+    assert counted == (scalars if choice is SpecialValues.NULL else dict.fromkeys(scalars, 0))
 
 
 @pytest.fixture(scope="module")
