@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from duckwarp import Selection
+from tests.runs import export
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -27,6 +30,8 @@ def test_a_command_of_the_readme_runs(
 ) -> None:
     monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
     words = command.split()[1:]
+    if words[0] == "verify":
+        export(demo_dsn, Selection(publication="adhd"), tmp_path / "output")
     done = subprocess.run(
         [sys.executable, "-m", "duckwarp", *words],
         cwd=tmp_path,
