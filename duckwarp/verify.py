@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from duckwarp.admission import admit
@@ -23,7 +22,6 @@ from duckwarp.engine.session import resources_of
 from duckwarp.errors import FileUnreadable, NothingMatched, RelationMissing, SourceError, UsageError
 from duckwarp.output.parquet import read_facts
 from duckwarp.settings import Settings
-from duckwarp.source.keys import key_of
 from duckwarp.source.metadata import Column, describe
 from duckwarp.source.names import nearest
 from duckwarp.source.readers import Readers, open_readers
@@ -89,7 +87,6 @@ def verify_published(
         open_readers(snapshot, resources.connections) as readers,
         open_asker(limit_bytes, resources.threads, MACROS) as asker,
     ):
-        snapshot_time = datetime.now(UTC)
         run = Run(
             settings=settings,
             snapshot=snapshot,
@@ -108,7 +105,7 @@ def verify_published(
         output_dir=str(settings.output_dir),
         verdicts=verdicts,
         seconds=time.monotonic() - started,
-        snapshot_time=snapshot_time,
+        snapshot_time=snapshot.taken_at,
     )
 
 
@@ -233,7 +230,7 @@ def _verdict(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
                 differing_rows=differing_rows(
                     sides,
                     max(table.rows, file.rows),
-                    key_of(run.snapshot.connection, source),
+                    _key(columns),
                 ),
             )
     explained = _explained(run, source, table.rows, found, reasons)
@@ -243,6 +240,11 @@ def _verdict(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
         differences=explained.differences,
         reasons=explained.reasons,
     )
+
+
+def _key(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The names of the primary key's columns, in its order."""
+    return tuple(name for _, name in sorted((c.key, c.name) for c in columns if c.key is not None))
 
 
 def _sides(run: Run, source: Source, columns: Sequence[Column], contents: Contents) -> Sides:

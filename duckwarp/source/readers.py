@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from duckwarp.errors import SourceError
+from duckwarp.errors import RunError
 from duckwarp.source.access import fetch_rows
+from duckwarp.source.connection import apply_settings, connect
 from duckwarp.source.registry import Source
-from duckwarp.source.snapshot import Snapshot, joined_snapshot
+from duckwarp.source.snapshot import Snapshot
 
 Rows = list[tuple[Any, ...]]
 CANCEL_SECONDS = 5.0
@@ -37,27 +39,30 @@ def open_readers(snapshot: Snapshot, count: int) -> Iterator[Readers]:
     They are fewer where the server, the role or a pooler grants no more; where it grants none, the
     one that holds the snapshot answers itself.
     """
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         connections = _joined(snapshot, count, stack) or [snapshot.connection]
         free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
         for connection in connections:
             free.put(connection)
-        threads = ThreadPoolExecutor(
-            max_workers=len(connections), thread_name_prefix="duckwarp-reader"
-        )
-        with threads:
+        with ThreadPoolExecutor(len(connections), "duckwarp-reader") as threads:
             yield Readers(connections=tuple(connections), free=free, threads=threads)
 
 
-def _joined(snapshot: Snapshot, count: int, stack: ExitStack) -> list[psycopg.Connection[Any]]:
+def _joined(
+    snapshot: Snapshot, count: int, stack: contextlib.ExitStack
+) -> list[psycopg.Connection[Any]]:
+    address = snapshot.address
+    conninfo = make_conninfo("", **address.parameters, password=address.password)
+    join = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot.snapshot_id))
     connections: list[psycopg.Connection[Any]] = []
     for _ in range(count):
-        session = joined_snapshot(
-            snapshot.address, snapshot.application_name, snapshot.snapshot_id, snapshot.settings
-        )
         try:
-            connection = stack.enter_context(session)
-        except SourceError:
+            connection = connect(conninfo, snapshot.application_name)
+            stack.enter_context(contextlib.closing(connection))
+            apply_settings(connection, snapshot.settings)
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute(join)
+        except (psycopg.Error, RunError):
             break
         # One that asked for its lock later would stand behind whoever waits to change the relation.
         with contextlib.suppress(psycopg.Error), connection.transaction():

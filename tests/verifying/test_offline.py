@@ -130,7 +130,7 @@ def test_a_file_that_is_not_the_published_one_is_found(path: Path) -> None:
 def test_a_file_that_the_catalog_does_not_list_is_found(path: Path) -> None:
     catalog_of(path)
     other = Path(shutil.copy(path, path.with_name("other.parquet")))
-    assert [d.what for d in verdict(other).differences] == ["catalog"]
+    assert [d.what for d in verdict(other).differences] == ["catalog", "source"]
 
 
 def test_a_file_that_only_the_catalog_has_is_missing(path: Path) -> None:
