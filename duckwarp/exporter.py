@@ -31,6 +31,7 @@ from duckwarp.output.lock import Holder
 from duckwarp.output.markdown import ColumnEntry, dictionary
 from duckwarp.output.staging import Staging, discard, open_spill, open_staging, published, staged
 from duckwarp.placing import Ended, Verdict, judged, put_in_place, why_not_written
+from duckwarp.redaction import without_hidden, without_passwords
 from duckwarp.results import (
     BYTES_PER_MB,
     ExportResult,
@@ -328,10 +329,11 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
 def _reason(run: Run, error: Exception) -> str:
     """Why a source failed. A fault of duckwarp's own fails its source, too, and not the others."""
     if isinstance(error, DuckwarpError):
-        return str(error)
+        return without_hidden(str(error))
     if isinstance(error, OSError):
         return why_not_written(error, run.settings.output_dir)
-    return f"unexpected {type(error).__name__}: {error}; this is an error in duckwarp"
+    words = without_passwords(str(error))
+    return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
 
 
 def _document(

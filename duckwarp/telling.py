@@ -13,6 +13,7 @@ from typing import Any
 from duckwarp.errors import DuckwarpError
 from duckwarp.events import EventLevel, EventSink, EventType, create_event
 from duckwarp.output.comparing import Drift
+from duckwarp.redaction import without_hidden
 from duckwarp.results import ExportResult, Loss, RunReport, SourceState
 from duckwarp.settings import ServerAddress
 from duckwarp.source.metadata import Column
@@ -21,6 +22,8 @@ from duckwarp.source.registry import Source
 RETRY_STAGE = "retry"
 # A copy reads and writes at the same time; each has its own events.
 COPY_STAGES = ("read", "write")
+# What of an event's context is said by others: the server, DuckDB, the system.
+_WORDS = {"error", "reason"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class Telling:
         **context: Any,
     ) -> None:
         """Emit one event; the keywords are its figures, and its subject."""
+        context |= {key: without_hidden(str(context[key])) for key in _WORDS & context.keys()}
         self.events.emit(
             create_event(
                 event_type,
@@ -58,7 +62,7 @@ class Telling:
                 period=self.period,
                 stage=stage,
                 level=level,
-                message=message,
+                message=without_hidden(message),
                 context=context,
                 subject=subject,
             )
@@ -80,10 +84,17 @@ def failure_told(tell: Telling) -> Iterator[None]:
     """What ends the whole run is told before it goes on its way."""
     try:
         yield
-    except (DuckwarpError, KeyboardInterrupt) as error:
-        reason = str(error) or "interrupted"
+    except (Exception, KeyboardInterrupt) as error:
+        reason = _why_ended(error)
         tell(EventType.STAGE_FAILED, "export_batch", reason, EventLevel.ERROR, error=reason)
         raise
+
+
+def _why_ended(error: BaseException) -> str:
+    """Why a run ended; what a fault says itself may be anything, and is not repeated."""
+    if isinstance(error, (DuckwarpError, KeyboardInterrupt)):
+        return str(error) or "interrupted"
+    return f"unexpected {type(error).__name__}; this is an error in duckwarp"
 
 
 def run_started(tell: Telling, output_dir: str) -> None:

@@ -23,11 +23,11 @@ PATIENCE_SECONDS = 60.0
 # Rows come slowly and for ever: the run is always reading.
 ENDLESS = """
     CREATE VIEW b AS
-    SELECT n, pg_sleep(0.01)::text AS s FROM generate_series(1, 100000000) AS n"""
+    SELECT n, pg_sleep(0.01)::text AS s FROM generate_series(1, 1000000) AS n"""
 # A numeric without precision is measured first, which takes for ever here.
 UNMEASURABLE = """
     CREATE VIEW b AS
-    SELECT n::numeric FROM generate_series(1, 100000000) AS n WHERE pg_sleep(0.01) IS NOT NULL"""
+    SELECT n::numeric FROM generate_series(1, 1000000) AS n WHERE pg_sleep(0.01) IS NOT NULL"""
 # Rows of a megabyte, which are read by their bytes; that alone takes for ever.
 HUGE = """
     CREATE VIEW b AS

@@ -21,8 +21,9 @@ from duckwarp.engine.layout import Resources
 from duckwarp.engine.memory import Budget, give_memory_back
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
+from duckwarp.redaction import without_passwords
 from duckwarp.settings import ServerAddress, Settings, Spill
-from duckwarp.source.connection import joined_conninfo, with_advice, without_password
+from duckwarp.source.connection import joined_conninfo, with_advice
 from duckwarp.source.faults import refusal_noted
 
 T = TypeVar("T")
@@ -254,7 +255,7 @@ def attach(session: Session, count: int) -> list[str]:
             if session.attached:
                 break
             reason = " ".join(str(error).split()).replace(conninfo, "…")
-            reason = with_advice(without_password(reason, session.address.password))
+            reason = with_advice(without_passwords(reason))
             raise refusal_noted(
                 ConnectionFailed(reason), reason, joined_conninfo(session.address)
             ) from None

@@ -36,10 +36,12 @@ class Account:
         match event.event_type, event.stage:
             case EventType.RUN_STARTED, _:
                 self.output_dir = str(event.context.get("output_dir", ""))
+            case EventType.STAGE_STARTED, "export":
+                self._begun(str(event.context["source"]))
             case EventType.WARNING, "export":
                 self._warned(event)
             case EventType.STAGE_COMPLETED, "export":
-                self._exported(_exported(event), in_place="state" not in event.context)
+                self._staged_or_unchanged(_exported(event))
             case EventType.STAGE_COMPLETED, "publish" if event.context["source"] in self._staged:
                 self._ended(self._staged.pop(event.context["source"]))
             case EventType.STAGE_SKIPPED, "export":
@@ -56,8 +58,13 @@ class Account:
             seconds=time.monotonic() - self._started,
         )
 
-    def _exported(self, outcome: SourceOutcome, in_place: bool) -> None:
-        if in_place or outcome.state is not SourceState.EXPORTED:
+    def _begun(self, code: str) -> None:
+        """Begin anew: a source that is tried again warns again."""
+        for of_source in (self._losses, self._notes, self._staged):
+            of_source.pop(code, None)
+
+    def _staged_or_unchanged(self, outcome: SourceOutcome) -> None:
+        if outcome.state is SourceState.UNCHANGED:
             self._ended(outcome)
         else:
             self._staged[outcome.code] = outcome
@@ -95,7 +102,7 @@ def _exported(event: Event) -> SourceOutcome:
     )
     return SourceOutcome(
         code=result.canonical_code,
-        state=SourceState(context.get("state", SourceState.EXPORTED)),
+        state=SourceState(context["state"]),
         result=result,
         size_bytes=context["size_bytes"],
         seconds=context["seconds"],

@@ -6,6 +6,7 @@ Connection strings come in here and go no further: what leaves is an open connec
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ import psycopg
 from psycopg import conninfo, pq, sql
 
 from duckwarp.errors import ConnectionFailed, UsageError
+from duckwarp.redaction import hide, without, without_passwords
 from duckwarp.settings import SESSION_SETTINGS, ServerAddress
 from duckwarp.source.faults import noted, refusal_noted
 
@@ -57,7 +59,22 @@ def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
         parameters |= {key: value for key, value in named.items() if value}
     if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in environ:
         parameters["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    _hide_secrets(parameters, environ)
     return conninfo.make_conninfo("", **parameters)
+
+
+def _hide_secrets(parameters: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Have no text of this process repeat them; a password that is a name, too, is none."""
+    names = [str(parameters.get(key, "")) for key in ("host", "dbname", "user")]
+    secrets = [value for key, value in parameters.items() if key.endswith(_SECRET_ENDINGS)]
+    secrets += _CUSTOM_OPTION.findall(str(parameters.get("options", "")))
+    for secret in (*secrets, environ.get("PGPASSWORD"), environ.get("POSTGRES_PASSWORD")):
+        hide(secret, unless=names)
+
+
+_SECRET_ENDINGS = ("password", "secret")
+# A setting with a dot in its name is none of PostgreSQL's own: it may be a token for anything.
+_CUSTOM_OPTION = re.compile(r"(?:-c\s*|--)\w+\.[\w.]+=(\S+)")
 
 
 def _parse(given: str) -> dict[str, Any]:
@@ -204,6 +221,8 @@ def server_address(connection: psycopg.Connection[Any]) -> ServerAddress:
         # An option of the connection's is its default as well: RESET and TO DEFAULT keep it.
         option = path.replace("\\", r"\\").replace(" ", r"\ ")
         parameters["options"] = f"{parameters.get('options', '')} -c search_path={option}".strip()
+    # It may come from a password file or a service.
+    hide(info.password, unless=(info.host, info.dbname, info.user))
     return ServerAddress(parameters=parameters, password=info.password or None)
 
 
@@ -234,25 +253,20 @@ _NOT_PASSED = frozenset(
 def _reason(error: Exception, conninfo_text: str) -> str:
     """The error in one line, without the password even where it came back in the message."""
     text = " ".join(str(error).split())
-    password = str(conninfo.conninfo_to_dict(conninfo_text).get("password") or "")
-    text = without_password(text, password)
+    parameters = conninfo.conninfo_to_dict(conninfo_text)
+    # The server repeats the value of an option that it does not take.
+    options = str(parameters.get("options") or os.environ.get("PGOPTIONS", ""))
+    for value in re.findall(r"=(\S+)", options):
+        text = without(text, value)
+    text = without_passwords(without(text, str(parameters.get("password") or "")))
     reason = text.removeprefix("connection failed: ").removeprefix("connection is bad: ")
     return with_advice(reason)
 
 
-# libpq repeats no password that it has read as one. A shorter one would be found by chance.
-_HIDDEN_LENGTH = 4
 # psycopg passes on no SQLSTATE (53300 here) of a connection that failed, nor does DuckDB.
 _EXHAUSTED = re.compile(
     r"too many connections|too many clients already|remaining connection slots are reserved"
 )
-
-
-def without_password(text: str, password: str | None) -> str:
-    """The text with three asterisks wherever the password stands as a word of its own."""
-    if password is None or len(password) < _HIDDEN_LENGTH:
-        return text
-    return re.sub(rf"(?<!\w){re.escape(password)}(?!\w)", "***", text)
 
 
 def with_advice(reason: str) -> str:

@@ -43,3 +43,17 @@ def test_what_is_only_staged_is_not_published() -> None:
     published = {"source": "a"}
     account.listen(create_event(EventType.STAGE_COMPLETED, "r", stage="publish", context=published))
     assert [outcome.code for outcome in account.report().outcomes] == ["a"]
+
+
+def test_what_is_unchanged_is_known_at_once_and_what_is_tried_again_warns_once(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE a AS SELECT 1 AS n, 'NaN'::numeric(4,2) AS lossy")
+    settings = Settings(dsn=database.dsn, output_dir=tmp_path / "out")
+    account = Account(run_id="r")
+    for _ in range(2):
+        store = EventStore("r", listeners=[account.listen])
+        run_export(Selection(schema="public"), settings, store)
+    [outcome] = account.report().outcomes
+    assert outcome.state is SourceState.UNCHANGED
+    assert len(outcome.losses) == 1
