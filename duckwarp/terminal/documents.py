@@ -147,8 +147,13 @@ def verification_document(report: VerificationReport, exit_code: int) -> Documen
 
 
 def _verdict(verdict: Verdict) -> Document:
-    found = dataclasses.asdict(verdict)
-    found["canonical_code"] = found.pop("code")
+    found = dataclasses.asdict(verdict.finding)
     for row in found["differing_rows"]:
         row["key"] = dict(row["key"])
-    return found | {"agreement": verdict.agreement.value}
+    return {
+        "canonical_code": verdict.code,
+        "agreement": verdict.agreement.value,
+        **found,
+        "reasons": list(verdict.reasons),
+        "seconds": verdict.seconds,
+    }

@@ -32,9 +32,9 @@ def verification_page(report: VerificationReport, width: int | None) -> Iterator
         totals=Row(
             cells=(
                 wording.counted(len(report.verdicts), "source"),
-                f"{sum(verdict.rows or 0 for verdict in report.verdicts):,}",
+                f"{sum(verdict.finding.rows or 0 for verdict in report.verdicts):,}",
                 "",
-                size_text(sum(verdict.size_bytes for verdict in report.verdicts)),
+                size_text(sum(verdict.finding.size_bytes for verdict in report.verdicts)),
                 wording.duration(report.seconds),
                 "",
             )
@@ -48,13 +48,14 @@ def verification_page(report: VerificationReport, width: int | None) -> Iterator
 
 
 def _row(verdict: Verdict) -> Row:
-    known = verdict.rows is not None
+    finding = verdict.finding
+    known = finding.rows is not None
     return Row(
         cells=(
             verdict.code,
-            f"{verdict.rows:,}" if known else "",
-            f"{verdict.columns:,}" if known else "",
-            size_text(verdict.size_bytes) if known else "",
+            f"{finding.rows:,}" if known else "",
+            f"{finding.columns:,}" if known else "",
+            size_text(finding.size_bytes) if known else "",
             "" if verdict.agreement.value == "skipped" else wording.duration(verdict.seconds),
             verdict.agreement.value,
         ),
@@ -68,7 +69,7 @@ def _details(verdict: Verdict, width: int | None) -> Iterator[Line]:
     yield Line(wording.one_line(f"{verdict.code}: {verdict.agreement.value}"), style or "bold")
     for reason in verdict.reasons:
         yield from indented(reason, width)
-    if verdict.differences:
+    if verdict.finding.differences:
         yield from Listing(
             headings=(
                 Heading(title="what"),
@@ -78,14 +79,14 @@ def _details(verdict: Verdict, width: int | None) -> Iterator[Line]:
             ),
             rows=tuple(
                 Row(cells=(each.what, each.column or "", _shown(each.table), _shown(each.file)))
-                for each in verdict.differences
+                for each in verdict.finding.differences
             ),
         ).lines(width)
-    for row in verdict.differing_rows:
-        yield from indented(_row_sentence(row), width)
+    for row in verdict.finding.differing_rows:
+        yield from indented(row_sentence(row), width)
 
 
-def _row_sentence(row: DifferingRow) -> str:
+def row_sentence(row: DifferingRow) -> str:
     key = ", ".join(f"{name} = {_value(text)}" for name, text in row.key)
     if row.cells:
         cells = "; ".join(

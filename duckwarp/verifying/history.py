@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duckwarp.errors import FileUnreadable
+from duckwarp.output.catalog import CATALOG
 from duckwarp.source.registry import Source
 
-CATALOG_FILE = "catalog.parquet"
 _COLUMNS = ("source_code", "sha256", "row_count", "snapshot_time", "last_load_at", "order_by")
 _READ_BYTES = 1 << 20
 
@@ -42,7 +42,7 @@ def read_catalog(output_dir: Path) -> dict[str, Published] | None:
 
     Raises `FileUnreadable`.
     """
-    path = output_dir / CATALOG_FILE
+    path = output_dir / CATALOG
     if not path.exists():
         return None
     try:
@@ -50,7 +50,7 @@ def read_catalog(output_dir: Path) -> dict[str, Published] | None:
             present = [name for name in _COLUMNS if name in file.schema_arrow.names]
             rows = file.read(columns=present).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise FileUnreadable(f"{CATALOG_FILE}: {' '.join(str(error).split())}") from error
+        raise FileUnreadable(f"{CATALOG}: {' '.join(str(error).split())}") from error
     return {row["source_code"]: _published(row) for row in rows if row.get("source_code")}
 
 

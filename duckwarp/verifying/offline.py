@@ -6,43 +6,71 @@ promises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from duckwarp.engine.batches import Asker
+from duckwarp.errors import NothingMatched, UsageError
+from duckwarp.output.catalog import CATALOG
 from duckwarp.output.parquet import read_facts
 from duckwarp.results import ParquetFacts
+from duckwarp.source.names import nearest
+from duckwarp.source.registry import Selection
 from duckwarp.verifying.contents import Contents, open_contents
 from duckwarp.verifying.history import Published, sha256_of
 from duckwarp.verifying.sorting import rows_out_of_order
-from duckwarp.verifying.verdicts import Agreement, Difference, Verdict
+from duckwarp.verifying.verdicts import Difference, Finding
+
+_NO_CATALOG = "there is no catalog: its hash was compared with nothing"
 
 
-def verdict_on_file(
+def codes_of_files(
+    selection: Selection | None, output_dir: Path, catalog: Mapping[str, Published]
+) -> list[str]:
+    """The codes of the files that there are, or that the catalog says there are.
+
+    Raises `UsageError` for a selection of tables, and `NothingMatched`.
+    """
+    if selection is not None and not selection.uses_registry:
+        raise UsageError(
+            "--offline knows files by their codes: name a publication or a --source, "
+            "not a schema or a table"
+        )
+    present = {path.stem for path in output_dir.glob("*.parquet")} - {Path(CATALOG).stem}
+    known = sorted(present | catalog.keys())
+    if selection is None:
+        return known
+    taken = [code for code in known if selection.takes(code)]
+    for code in selection.codes:
+        if code not in taken:
+            raise NothingMatched(f'source "{code}" in {output_dir}', nearest(code, known))
+    if not taken:
+        wanted = selection.publication or ""
+        raise NothingMatched(f"{selection} in {output_dir}", nearest(wanted, known))
+    return taken
+
+
+def look_at_file(
     path: Path, asker: Asker, published: Published | None, *, has_catalog: bool
-) -> Verdict:
-    """What becomes of one file. Raises `SourceError`.
+) -> Finding:
+    """What is wrong with one file. Raises `FileUnreadable`.
 
     `published` is the catalog's row of it. In the differences, `table` is what should be.
     """
-    code = path.stem
     found = list(_by_catalog(path, published, has_catalog))
-    facts = read_facts(path)
     with open_contents(path) as contents:
-        if contents.described_code not in (None, code):
-            found.append(Difference(what="source", table=code, file=contents.described_code))
+        facts = read_facts(path)
+        if contents.described_code not in (None, path.stem):
+            found.append(Difference(what="source", table=path.stem, file=contents.described_code))
         found += _by_pages(contents, facts)
         found += _by_order(contents, asker, published)
         columns = len(contents.columns)
-    reasons = () if has_catalog else ("there is no catalog: its hash was compared with nothing",)
-    return Verdict(
-        code=code,
-        agreement=Agreement.DIFFERENT if found else Agreement.EQUAL,
+    return Finding(
         rows=facts.rows,
         columns=columns,
         size_bytes=facts.size_bytes,
         differences=tuple(found),
-        reasons=reasons,
+        reasons=() if has_catalog else (_NO_CATALOG,),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -31,7 +31,7 @@ class Agreement(StrEnum):
 class Difference:
     """One thing that is not the same: what, of which column, and how it is on both sides.
 
-    `what` is "rows", "columns", "type", "NULLs", "not kept", "minimum", "maximum" or "checksum".
+    `what` is a word or two: "rows", "columns", "type", "NULLs", "minimum", "maximum", "checksum".
     """
 
     what: str
@@ -64,18 +64,32 @@ class DifferingRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What was found of one source. `reasons` say why it is so, and what is known of its past."""
+class Finding:
+    """A file beside its table: what it has, and all that differs.
 
-    code: str
-    agreement: Agreement
+    `table_rows` is None where the table was not counted, `checksum` the one of the file's rows in
+    hexadecimal, None where it was not made. `not_kept` is how many of the table's values the file
+    has NULL for, as its footer says. `reasons` say in words what the differences are about.
+    """
+
     rows: int | None = None
     columns: int | None = None
     size_bytes: int = 0
+    table_rows: int | None = None
     checksum: str | None = None
     not_kept: int = 0
     differences: tuple[Difference, ...] = ()
     differing_rows: tuple[DifferingRow, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is to be said of one source. `reasons` say why, and what is known of its past."""
+
+    code: str
+    agreement: Agreement
+    finding: Finding = Finding()
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -90,7 +104,7 @@ class VerificationReport:
     output_dir: str
     verdicts: tuple[Verdict, ...]
     seconds: float
-    snapshot_time: datetime | None = field(default=None)
+    snapshot_time: datetime | None = None
 
     @property
     def is_well(self) -> bool:

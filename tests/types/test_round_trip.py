@@ -327,7 +327,7 @@ def test_a_file_of_any_type_is_verified(
         pytest.skip(world.missing[case.name])
     verdict = verdicts[case.name]
     assert verdict.agreement is Agreement.EQUAL, verdict
-    assert verdict.rows == (len(case.values) + case.null) * REPEATED
+    assert verdict.finding.rows == (len(case.values) + case.null) * REPEATED
 
 
 @pytest.mark.parametrize("choice", [SpecialValues.NULL, SpecialValues.TEXT])
@@ -338,7 +338,7 @@ def test_values_that_were_not_kept_are_no_difference(
     assert [v for v in verdicts.values() if v.agreement is not Agreement.EQUAL] == []
     kept = {case.name: sum(_counts(case).values()) for case in SPECIAL_CASES}
     scalars = {name: count for name, count in kept.items() if not name.startswith("array")}
-    counted = {name: verdicts[name].not_kept for name in scalars}
+    counted = {name: verdicts[name].finding.not_kept for name in scalars}
     assert counted == (scalars if choice is SpecialValues.NULL else dict.fromkeys(scalars, 0))
 
 

@@ -104,7 +104,7 @@ def test_rows_out_of_order_are_found(
     rewrite(path)
     assert verdict(path).agreement is Agreement.EQUAL
     rewrite(path, change)
-    [difference] = verdict(path).differences
+    [difference] = verdict(path).finding.differences
     assert (difference.what, difference.file) == ("order", f"{count:,} rows out of order")
 
 
@@ -123,14 +123,14 @@ def test_a_file_that_is_not_the_published_one_is_found(path: Path) -> None:
     catalog_of(path)
     assert verdict(path).agreement is Agreement.EQUAL
     rewrite(path)
-    [difference] = verdict(path).differences
+    [difference] = verdict(path).finding.differences
     assert difference.what == "SHA-256"
 
 
 def test_a_file_that_the_catalog_does_not_list_is_found(path: Path) -> None:
     catalog_of(path)
     other = Path(shutil.copy(path, path.with_name("other.parquet")))
-    assert [d.what for d in verdict(other).differences] == ["catalog", "source"]
+    assert [d.what for d in verdict(other).finding.differences] == ["catalog", "source"]
 
 
 def test_a_file_that_only_the_catalog_has_is_missing(path: Path) -> None:

@@ -67,8 +67,12 @@ def verdict(database: Database, path: Path, **options: bool) -> Verdict:
 
 def test_a_published_file_is_equal(module_database: Database, path: Path) -> None:
     found = verdict(module_database, path)
-    assert (found.agreement, found.rows, found.columns) == (Agreement.EQUAL, ROWS, 9)
-    assert (found.differences, found.reasons, found.differing_rows) == ((), (), ())
+    assert (found.agreement, found.finding.rows, found.finding.columns) == (
+        Agreement.EQUAL,
+        ROWS,
+        9,
+    )
+    assert (found.finding.differences, found.reasons, found.finding.differing_rows) == ((), (), ())
 
 
 def test_neither_row_groups_nor_order_nor_writer_make_a_difference(
@@ -78,7 +82,7 @@ def test_neither_row_groups_nor_order_nor_writer_make_a_difference(
     rewrite(path, lambda table: table.take(list(reversed(range(ROWS)))))
     after = verdict(module_database, path)
     assert after.agreement is Agreement.EQUAL
-    assert after.checksum == before.checksum
+    assert after.finding.checksum == before.finding.checksum
 
 
 @pytest.mark.parametrize(
@@ -152,10 +156,10 @@ def test_what_is_wrong_is_found(
     tamper(path)
     found = verdict(module_database, path)
     assert found.agreement is Agreement.DIFFERENT
-    assert whats <= {difference.what for difference in found.differences}
-    assert columns <= {difference.column for difference in found.differences}
+    assert whats <= {difference.what for difference in found.finding.differences}
+    assert columns <= {difference.column for difference in found.finding.differences}
     untouched = {"id", "at", "seen", "flags"}
-    named = {difference.column for difference in found.differences}
+    named = {difference.column for difference in found.finding.differences}
     assert not named & untouched or "rows" in whats
 
 
@@ -174,7 +178,7 @@ def test_a_file_from_another_table_is_found(
     shutil.copy(folder / "others.parquet", path)
     found = verdict(module_database, path)
     assert found.agreement is Agreement.DIFFERENT
-    told = {(difference.what, difference.column) for difference in found.differences}
+    told = {(difference.what, difference.column) for difference in found.finding.differences}
     assert {("rows", None), ("columns", "remark"), ("columns", "note")} <= told
 
 
@@ -182,7 +186,7 @@ def test_a_differing_row_is_named_by_its_key_with_both_values(
     module_database: Database, path: Path
 ) -> None:
     rewrite(path, with_values("code", {17: "c1"}))
-    [row] = verdict(module_database, path).differing_rows
+    [row] = verdict(module_database, path).finding.differing_rows
     assert row.key == (("id", "18"),)
     assert [(cell.column, cell.table, cell.file) for cell in row.cells] == [("code", "c4", "c1")]
 
@@ -193,17 +197,17 @@ def test_rows_whose_values_have_changed_places_are_named(
     rewrite(path, swapped("name", 17, 1_700))
     found = verdict(module_database, path)
     assert "changed places" in found.reasons[0]
-    assert {row.key for row in found.differing_rows} == {(("id", "18"),), (("id", "1701"),)}
-    for row in found.differing_rows:
+    assert {row.key for row in found.finding.differing_rows} == {(("id", "18"),), (("id", "1701"),)}
+    for row in found.finding.differing_rows:
         assert [cell.column for cell in row.cells] == ["name"]
 
 
 def test_rows_that_only_one_side_has_are_named(module_database: Database, path: Path) -> None:
     rewrite(path, without_row(1_233))
-    [missing] = verdict(module_database, path).differing_rows
+    [missing] = verdict(module_database, path).finding.differing_rows
     assert (missing.key, missing.table_rows, missing.file_rows) == ((("id", "1234"),), 1, 0)
     rewrite(path, with_doubled(5))
-    found = verdict(module_database, path).differing_rows
+    found = verdict(module_database, path).finding.differing_rows
     assert {(row.key[0][1], row.table_rows, row.file_rows) for row in found} == {
         ("1234", 1, 0),
         ("6", 1, 2),
@@ -212,7 +216,7 @@ def test_rows_that_only_one_side_has_are_named(module_database: Database, path: 
 
 def test_at_most_five_rows_are_named(module_database: Database, path: Path) -> None:
     rewrite(path, with_values("code", dict.fromkeys(range(0, 100), "other")))
-    rows = verdict(module_database, path).differing_rows
+    rows = verdict(module_database, path).finding.differing_rows
     assert len(rows) == 5
     for row in rows:
         assert [cell.file for cell in row.cells] == ["other"]
@@ -224,7 +228,7 @@ def test_rows_without_a_key_are_named_by_what_they_have(database: Database, tmp_
     path = tmp_path / "plain.parquet"
     assert verdict(database, path).agreement is Agreement.EQUAL
     rewrite(path, with_values("b", {2: 7}))
-    [row] = verdict(database, path).differing_rows
+    [row] = verdict(database, path).finding.differing_rows
     assert row.key == (("a", "3"), ("b", "6"))
     assert [(cell.column, cell.table, cell.file) for cell in row.cells] == [("b", "6", "7")]
 
@@ -283,6 +287,7 @@ def test_a_table_that_was_loaded_since_is_told_apart(demo_copy: Database, tmp_pa
     demo_copy.execute(
         f"DELETE FROM {schema}.{table} WHERE ctid IN (SELECT ctid FROM {schema}.{table} LIMIT 3)"
     )
+    (tmp_path / "catalog.parquet").unlink(missing_ok=True)
     [silently] = verify_published(selection, settings).verdicts
     assert silently.agreement is Agreement.DIFFERENT
     later = datetime.now(UTC) + timedelta(minutes=5)
@@ -292,7 +297,7 @@ def test_a_table_that_was_loaded_since_is_told_apart(demo_copy: Database, tmp_pa
     [after] = verify_published(selection, settings).verdicts
     assert after.agreement is Agreement.CHANGED
     assert "the table was loaded at" in after.reasons[0]
-    assert len(after.differing_rows) == 3
+    assert len(after.finding.differing_rows) == 3
 
 
 def test_each_file_that_the_registry_knows_is_looked_at(demo_dsn: str, tmp_path: Path) -> None:
@@ -317,7 +322,7 @@ def test_many_columns_are_compared(database: Database, tmp_path: Path) -> None:
     assert verdict(database, path).agreement is Agreement.EQUAL
     rewrite(path, with_values("t199", {3: "x"}))
     found = verdict(database, path)
-    assert {d.column for d in found.differences} == {"t199"}
+    assert {d.column for d in found.finding.differences} == {"t199"}
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "SQL_ASCII"])

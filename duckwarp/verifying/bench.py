@@ -1,0 +1,177 @@
+"""One file laid beside its table: what both have in common, whether it differs, and where.
+
+What became of the two since the export, and whether the file is published at all, is not asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from duckwarp.engine.batches import Asker, open_asker
+from duckwarp.engine.layout import connections_for, ranges_of
+from duckwarp.engine.measure import RELATION_ALIAS
+from duckwarp.engine.plan import names_objects
+from duckwarp.output.parquet import read_facts
+from duckwarp.source.metadata import Column
+from duckwarp.source.pgtypes import ServerTraits
+from duckwarp.source.readers import Readers, open_readers
+from duckwarp.source.registry import Source
+from duckwarp.source.snapshot import Snapshot
+from duckwarp.verifying.comparing import comparison
+from duckwarp.verifying.contents import Contents, open_contents
+from duckwarp.verifying.differences import (
+    column_differences,
+    counted_differences,
+    tally_differences,
+)
+from duckwarp.verifying.filetext import MACROS
+from duckwarp.verifying.rows import column_checksums, differing_rows
+from duckwarp.verifying.sides import Sides, table_tally_without_values, tallies
+from duckwarp.verifying.tally import Tally
+from duckwarp.verifying.verdicts import Difference, Finding
+
+# Ranges for each reader: so many that none waits long for the last one.
+RANGES_PER_READER = 4
+_MOVED = "every column has the same values, and the rows are others: values have changed places"
+_NOTHING_COMMON = "they have no column in common"
+
+# Is told the code of a source, the rows of its file that have been read, and those that it has.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What files are compared with: sessions in one snapshot, and a DuckDB for the file's side."""
+
+    traits: ServerTraits
+    readers: Readers
+    asker: Asker
+    progress: Progress = lambda *_: None
+
+
+@contextlib.contextmanager
+def open_bench(
+    snapshot: Snapshot, connections: int, limit_bytes: int, threads: int
+) -> Iterator[Bench]:
+    """A bench with up to so many sessions beside that of the snapshot.
+
+    `limit_bytes` is for DuckDB; what Arrow takes comes besides.
+    """
+    with (
+        open_readers(snapshot, connections) as readers,
+        open_asker(limit_bytes, threads, MACROS) as asker,
+    ):
+        yield Bench(traits=snapshot.traits, readers=readers, asker=asker)
+
+
+def compared(bench: Bench, source: Source, columns: Sequence[Column], path: Path) -> Finding:
+    """What differs between the file at `path` and the table of `source`.
+
+    Raises `FileUnreadable`, and `SourceError` for what the server says.
+    """
+    with open_contents(path) as contents:
+        found = _described_differences(source, columns, contents)
+        sides = _sides(bench, source, columns, contents)
+        finding = Finding(
+            rows=contents.rows, columns=len(contents.columns), size_bytes=path.stat().st_size
+        )
+        if not sides.comparisons:
+            return replace(finding, differences=found, reasons=(_NOTHING_COMMON,))
+        table, file = tallies(sides)
+        found += tally_differences(sides.comparisons, contents.columns, table, file)
+        finding = replace(
+            finding,
+            table_rows=table.rows,
+            checksum=f"{file.checksum:x}",
+            not_kept=sum(column.not_kept for column in table.columns),
+            differences=found,
+        )
+        if table.checksum == file.checksum:
+            return finding
+        located = _located(sides, table, file)
+        moved = not any(each.column for each in located) and table.rows == file.rows
+        return replace(
+            finding,
+            differences=(*found, *located),
+            reasons=(_MOVED,) if moved else (),
+            differing_rows=differing_rows(sides, max(table.rows, file.rows), _key(columns)),
+        )
+
+
+def compared_quickly(
+    bench: Bench, source: Source, columns: Sequence[Column], path: Path
+) -> Finding:
+    """The same by the footer alone, and what the server counts: rows and NULLs."""
+    with open_contents(path) as contents:
+        facts = read_facts(path)
+        found = _described_differences(source, columns, contents)
+        sides = _sides(bench, source, columns, contents)
+    finding = Finding(rows=facts.rows, columns=len(facts.columns), size_bytes=facts.size_bytes)
+    if not sides.comparisons:
+        return replace(finding, differences=found, reasons=(_NOTHING_COMMON,))
+    table = table_tally_without_values(sides)
+    nulls = [facts.columns[place].null_count for place in sides.places]
+    return replace(
+        finding,
+        table_rows=table.rows,
+        not_kept=sum(column.not_kept for column in table.columns),
+        differences=found + counted_differences(sides, table, facts.rows, nulls),
+    )
+
+
+def _described_differences(
+    source: Source, columns: Sequence[Column], contents: Contents
+) -> tuple[Difference, ...]:
+    """What the footer alone tells: that the file is of another source, or of other columns."""
+    found = column_differences(columns, contents.columns)
+    if contents.described_code in (None, source.code):
+        return found
+    return (Difference(what="source", table=source.code, file=contents.described_code), *found)
+
+
+def _key(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The names of the primary key's columns, in its order."""
+    return tuple(name for _, name in sorted((c.key, c.name) for c in columns if c.key is not None))
+
+
+def _sides(bench: Bench, source: Source, columns: Sequence[Column], contents: Contents) -> Sides:
+    """What the table and the file have in common, and how it is asked for."""
+    places = {column.name: place for place, column in enumerate(contents.columns)}
+    common = [column for column in columns if column.name in places]
+    traits, relation = bench.traits, source.relation
+    assert relation is not None
+    most = len(bench.readers.connections) * RANGES_PER_READER
+    return Sides(
+        source=source,
+        contents=contents,
+        comparisons=tuple(
+            comparison(column, contents.columns[places[column.name]], traits) for column in common
+        ),
+        places=tuple(places[column.name] for column in common),
+        traits=traits,
+        ranges=ranges_of(
+            relation,
+            connections_for(relation, most, traits),
+            traits.block_bytes,
+            f"{RELATION_ALIAS}.ctid",
+        ),
+        readers=bench.readers,
+        asker=bench.asker,
+        empty_search_path=any(names_objects(column.pg_type.reaches) for column in common),
+        tick=lambda rows: bench.progress(source.code, rows, contents.rows),
+    )
+
+
+def _located(sides: Sides, table: Tally, file: Tally) -> tuple[Difference, ...]:
+    """In which columns the values differ; the checksum of the rows, where it is in none."""
+    of_table, of_file = column_checksums(sides)
+    located = tuple(
+        Difference(what="checksum", column=each.name, table=f"{a:x}", file=f"{b:x}")
+        for each, a, b in zip(sides.comparisons, of_table, of_file, strict=True)
+        if a != b
+    )
+    rows = Difference(what="checksum", table=f"{table.checksum:x}", file=f"{file.checksum:x}")
+    return located or (rows,)
