@@ -164,6 +164,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
     max_row_drop: usage.MaxRowDrop = DEFAULTS.max_row_drop_percent,
     on_drift: usage.OnDriftChoice = DEFAULTS.on_drift,
     mode: usage.Mode = DEFAULTS.mode,
+    verify: usage.VerifyFirst = DEFAULTS.verify,
     period: usage.Period = None,
     plan: usage.PlanOnly = False,
     quiet: usage.Quiet = False,
@@ -216,6 +217,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
         max_row_drop_percent=max_row_drop,
         on_drift=on_drift,
         mode=mode,
+        verify=verify,
     )
     if plan:
         raise typer.Exit(_show_plan(selection, settings, json))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from duckwarp import telling
+from duckwarp.checking import Check
 from duckwarp.engine.copy import (
     CopyJob,
     LongRowFound,
@@ -60,6 +61,7 @@ class Run:
 
     `turn` is held by whoever uses the snapshot's connection, `placing` by whoever puts files in
     place; `stop` is set when the run is to end.
+    `check` compares each file with its table, where that was asked for.
     `at_last` says that nothing is copied after this source.
     """
 
@@ -75,6 +77,7 @@ class Run:
     turn: threading.RLock = field(default_factory=threading.RLock)
     placing: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
+    check: Check | None = None
     in_lane: bool = False
     at_last: bool = False
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from duckwarp import telling
 from duckwarp.admission import admit
+from duckwarp.checking import open_check, set_aside
 from duckwarp.copying import Deferred, Run, connected, copied
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import Budget, memory_budget
@@ -210,10 +211,13 @@ def _export_rest(
             discard(staging, code)
         ledger.outcomes.clear()
         ledger.changes.clear()
+    asked = settings
+    settings, budget = set_aside(settings, budget)
     resources = resources_of(settings, budget)
     with (
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
         open_spill(staging, settings) as spill,
+        open_check(snapshot, asked, resources) as check,
         open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
     ):
         shared = SharedSnapshot(
@@ -229,6 +233,7 @@ def _export_rest(
             session=session,
             staging=staging,
             tell=tell,
+            check=check,
         )
         _export_all(run, ledger)
 
@@ -312,7 +317,7 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
     started = time.monotonic()
     try:
         admit(run.snapshot, source, columns, run.settings)
-        plan, facts = source_tried(run, source, partial(copied, run, source, columns))
+        plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
         if run.at_last:
             close_early(run.session)
         _document(run, source, columns, plan, facts)
@@ -324,6 +329,19 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
         failed = _failed(run.tell, source, _reason(run, error), time.monotonic() - started)
         return Ended(outcome=failed)
     return _exported(run, plan, facts, verdict, time.monotonic() - started)
+
+
+def _staged(
+    run: Run, source: Source, columns: tuple[Column, ...]
+) -> tuple[ExportPlan, ParquetFacts]:
+    """The staged Parquet file of a source, verified where that was asked for."""
+    plan, facts = copied(run, source, columns)
+    if run.check is not None:
+        telling.verification_started(run.tell, source.code)
+        with run.turn if run.check.uses_snapshot else nullcontext():
+            run.check.require_equal(source, columns, staged(run.staging, source.code).parquet)
+        telling.verification_completed(run.tell, source.code, facts.rows)
+    return plan, facts
 
 
 def _reason(run: Run, error: Exception) -> str:

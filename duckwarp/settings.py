@@ -84,7 +84,8 @@ class Settings:
 
     `wait_seconds` is how long another run in the same folder is waited for. `all_or_nothing` puts
     no source in place where one has failed. `mode` is that of the published files, None what the
-    umask gives. A source that lost more than `max_row_drop_percent` of its rows fails.
+    umask gives. A source that lost more than `max_row_drop_percent` of its rows fails. `verify`
+    compares each file with its table before it is published.
     """
 
     dsn: str | None = field(default=None, repr=False)
@@ -111,6 +112,7 @@ class Settings:
     mode: int | None = None
     max_row_drop_percent: float | None = None
     on_drift: OnDrift = OnDrift.WARN
+    verify: bool = False
 
     def __post_init__(self) -> None:
         """Take plain strings for paths and choices, as callers in Python write them."""

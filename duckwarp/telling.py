@@ -325,6 +325,18 @@ def copy_completed(
         )
 
 
+def verification_started(tell: Telling, code: str) -> None:
+    """The staged file is compared with its table."""
+    words = f"verify {code}"
+    tell(EventType.STAGE_STARTED, "verify", words, EventLevel.DEBUG, source=code)
+
+
+def verification_completed(tell: Telling, code: str, rows: int) -> None:
+    """The staged file equals its table."""
+    words = f"verify {code}: {rows:,} rows are equal"
+    tell(EventType.STAGE_COMPLETED, "verify", words, EventLevel.DEBUG, source=code, rows=rows)
+
+
 def copy_ticked(tell: Telling, code: str, phase: str, **figures: int | None) -> None:
     """How far the copy is: `rows_read`, `expected_rows`, `file_bytes`."""
     words = f"{phase} {code}"

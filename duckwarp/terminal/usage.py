@@ -542,3 +542,11 @@ Published = Annotated[
         parser=_folder,
     ),
 ]
+VerifyFirst = Annotated[
+    bool,
+    _option(
+        _HOW,
+        "--verify",
+        help="Compare each file with its table before it is published; one that differs fails.",
+    ),
+]
