@@ -58,6 +58,7 @@ $(BENCH_INSTALLED): $(INSTALLED)
 bench: $(BENCH_INSTALLED) ## Measure beside other ways to export, write docs/performance.md (QUICK=1: a trial)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.guards $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(READERS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -37,7 +37,7 @@ from benchmarks.soaking.loading import PUBLICATION, REGISTRY_SCHEMA, create_publ
 
 DATABASE = "duckwarp_bench_soak"
 RUNS = 50
-QUICK_RUNS = 4
+QUICK_RUNS = 3
 STORED = Path(__file__).with_name("results") / "soak.json"
 # What the resident memory may differ by between the second fifth of the runs and the last.
 MAX_GROWTH_BYTES = 16_000_000

@@ -37,6 +37,8 @@ THREAD_BYTES = 80_000_000
 # What DuckDB frees in pieces of this size it gives back at once: kept, it adds up to 100 MB while
 # row groups of long text are written. At 4 MB it takes a twentieth of the time of a copy.
 FLUSH_THRESHOLD = "16MB"
+# How long a session waits for a lock that can be had at once, if at all.
+AT_ONCE = "100ms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +308,11 @@ def _enter(
         session.connection.execute("BEGIN TRANSACTION")
     statements = [f"SET TRANSACTION SNAPSHOT {literal(shared.snapshot_id)}"]
     statements += [f"SET LOCAL {identifier(k)} = {literal(v)}" for k, v in shared.settings.items()]
+    if locks:
+        # The run has them: who has to wait stands behind somebody who waits for the run.
+        locks = (f"SET LOCAL lock_timeout = {literal(AT_ONCE)}", *locks)
+        patience = shared.settings.get("lock_timeout")
+        locks += (f"SET LOCAL lock_timeout = {literal(patience)}",) if patience else ()
     for name in names:
         if name not in session.reading:
             session.reading.append(name)
