@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.readers.kinds import KINDS, Kind, create_kinds, right_values
+from duckwarp.results import SourceState
+from tests.readers.kinds import FILES, KINDS, Kind, create_tables, right_values
 from tests.types.harness import Text, export, scratch_database
 
 # One core, no web page, and no code made for each schema: that takes longer than reading 20 rows.
 SPARK_ARGUMENTS = (
     "--master local[1] --conf spark.ui.enabled=false --conf spark.log.level=OFF "
     "--conf spark.sql.codegen.wholeStage=false --conf spark.sql.codegen.factoryMode=NO_CODEGEN "
+    "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' "
     "pyspark-shell"
 )
 
@@ -29,7 +32,7 @@ class Published:
 
     def path(self, kind: Kind) -> Path:
         """The file of one kind."""
-        return self.folder / f"{kind.relation}.parquet"
+        return _path(self.folder, kind)
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +41,20 @@ def published(
 ) -> Iterator[Published]:
     """All kinds, exported."""
     folder = tmp_path_factory.mktemp("kinds")
+    kinds = (*KINDS, *FILES)
     with scratch_database(server_dsn, worker_id) as database:
         with database.connect() as connection:
-            create_kinds(connection)
-        exported = export(database.dsn, folder)
-        assert len(exported.report.outcomes) == len(KINDS)
-        yield Published(folder=folder, right=right_values(database.dsn, exported))
+            create_tables(connection, kinds)
+        for schema, codec in {(kind.schema, kind.codec) for kind in kinds}:
+            found = export(database.dsn, folder / schema, schema=schema, compression=codec)
+            assert found.report.outcomes
+            assert {each.state for each in found.report.outcomes} == {SourceState.EXPORTED}
+        right = right_values(database.dsn, kinds, partial(_path, folder))
+        yield Published(folder=folder, right=right)
+
+
+def _path(folder: Path, kind: Kind) -> Path:
+    return folder / kind.schema / f"{kind.relation}.parquet"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from tests.types.harness import SCHEMA, Exported, Text, by_duckdb, expected, session, texts
+from duckwarp.settings import Compression
+from tests.types.harness import SCHEMA, Text, by_duckdb, expected, session, texts
 from tests.types.type_cases import CASES, SETUP, Case, Sql, case
 
 _NAMES = {
@@ -53,10 +55,16 @@ WITHOUT_NULL = ", no NULL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of column: its name in the documentation, and its cases."""
+    """One kind of column or of file: its name in the documentation, and its cases.
+
+    There are as many `rows` as the case with the most values needs, a NULL among them, unless a
+    number is given. `codec` is that of the pages.
+    """
 
     name: str
     cases: tuple[Case, ...]
+    given_rows: int | None = None
+    codec: Compression = Compression.SNAPPY
 
     @property
     def relation(self) -> str:
@@ -64,8 +72,15 @@ class Kind:
         return re.sub(r"\W+", "_", self.name.lower())
 
     @property
+    def schema(self) -> str:
+        """The schema of the table, all of whose files have the same codec."""
+        return SCHEMA if self.codec is Compression.SNAPPY else self.codec.value
+
+    @property
     def rows(self) -> int:
-        """As many as the case with the most values needs, a NULL among them."""
+        """How many rows the file has."""
+        if self.given_rows is not None:
+            return self.given_rows
         return max(len(_cells(case)) for case in self.cases)
 
 
@@ -132,30 +147,109 @@ def _cells(each: Case) -> list[str | Sql]:
 
 KINDS = tuple(_kinds())
 
+_ORDINARY = (
+    case("whole", "int8", "BIGINT", "1", "2", null=False),
+    case("price", "numeric(10,2)", "DECIMAL(10,2)", "1.10", "-99999999.99"),
+    case("label", "text", "VARCHAR", "one", "two", "three"),
+    case("numbers", "int4[]", "INTEGER[]", "{1,2}", "{3}", null=False),
+)
+_ODD_NAMES = (
+    *("with blank", " blank first", "with.dot", "with,comma", "with;semicolon", "with=sign"),
+    *(
+        "(parentheses)",
+        "{braces}",
+        "[brackets]",
+        "<angles>",
+        "a/b",
+        "a\\b",
+        "100%",
+        "#1",
+        "$1",
+        "*",
+    ),
+    *(
+        "it's",
+        'the "quoted"',
+        "a `tick`",
+        "select",
+        "1st",
+        "tab\there",
+        "line\nbreak",
+        "Größe",
+        "日本",
+    ),
+)
+FILES = (
+    *(Kind(name=f"codec {codec}", cases=_ORDINARY, codec=codec) for codec in Compression),
+    Kind(name="no rows", cases=_ORDINARY, given_rows=0),
+    Kind(
+        name="several row groups, text with a dictionary",
+        cases=(
+            case("label", "text", "VARCHAR", "one", "two", "three"),
+            case("counted", "int4", "INTEGER", Sql("n % 1000"), null=False),
+        ),
+        given_rows=250_000,
+    ),
+    Kind(
+        name="odd characters in names of columns",
+        cases=tuple(
+            case(name, "int4", "INTEGER", str(number), null=False)
+            for number, name in enumerate(_ODD_NAMES)
+        ),
+    ),
+    Kind(
+        name="names that differ in case only",
+        cases=(
+            case("Label", "text", "VARCHAR", "upper", null=False),
+            case("label", "text", "VARCHAR", "lower", null=False),
+        ),
+    ),
+)
 
-def create_kinds(connection: psycopg.Connection[Any]) -> None:
-    """The tables of all kinds, with their rows."""
+
+def create_tables(connection: psycopg.Connection[Any], kinds: Sequence[Kind]) -> None:
+    """The tables of some kinds, with their rows."""
     connection.execute(SETUP.encode())
-    for kind in KINDS:
-        declared = ", ".join(f"{each.name} {each.type}" for each in kind.cases)
-        rows = (_row(kind, row, connection) for row in range(kind.rows))
-        statement = (
-            f"CREATE TABLE {SCHEMA}.{kind.relation} (n int, {declared}); "
-            f"INSERT INTO {SCHEMA}.{kind.relation} VALUES {', '.join(rows)}"
+    for kind in kinds:
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(_named(kind.schema)))
+        columns = [
+            sql.SQL("{} {}").format(_named(each.name), sql.SQL(each.type))  # type: ignore[arg-type]
+            for each in kind.cases
+        ]
+        cells = [_cycled(each, connection) for each in kind.cases]
+        table = sql.Identifier(kind.schema, kind.relation)
+        connection.execute(
+            sql.SQL("CREATE TABLE {} (n int, {})").format(table, sql.SQL(", ").join(columns))
         )
-        connection.execute(statement.encode())
+        connection.execute(
+            sql.SQL("INSERT INTO {} SELECT n, {} FROM generate_series(0, {} - 1) AS n").format(
+                table, sql.SQL(", ").join(cells), kind.rows
+            )
+        )
 
 
-def _row(kind: Kind, row: int, connection: psycopg.Connection[Any]) -> str:
-    cells = [_cells(each) for each in kind.cases]
-    values = [
-        cell.expression if isinstance(cell, Sql) else sql.Literal(cell).as_string(connection)
-        for cell in (values[row % len(values)] for values in cells)
+def _named(name: str) -> sql.Identifier:
+    return sql.Identifier(name)
+
+
+def _cycled(each: Case, connection: psycopg.Connection[Any]) -> sql.Composable:
+    """The values of a case in turn, over and over, as a function of the row's number n."""
+    cells = [
+        sql.SQL("({})").format(
+            sql.SQL(cell.expression) if isinstance(cell, Sql) else sql.Literal(cell)  # type: ignore[arg-type]
+        )
+        for cell in _cells(each)
     ]
-    return f"({row}, {', '.join(values)})"
+    turns = [
+        sql.SQL("WHEN {} THEN {}::{}").format(number, cell, sql.SQL(each.type))  # type: ignore[arg-type]
+        for number, cell in enumerate(cells)
+    ]
+    return sql.SQL("CASE n % {} {} END").format(len(turns), sql.SQL(" ").join(turns))
 
 
-def right_values(dsn: str, exported: Exported) -> dict[str, dict[str, list[Text]]]:
+def right_values(
+    dsn: str, kinds: Sequence[Kind], path: Callable[[Kind], Path]
+) -> dict[str, dict[str, list[Text]]]:
     """What each column of each kind should read as, in the canonical text of the type map's suite.
 
     It is PostgreSQL's own. Where a value has another form in the file, it is the text in the file,
@@ -163,14 +257,14 @@ def right_values(dsn: str, exported: Exported) -> dict[str, dict[str, list[Text]
     """
     found: dict[str, dict[str, list[Text]]] = {}
     with session(dsn) as connection:
-        for kind in KINDS:
-            table = by_duckdb(exported.parquet(kind.relation))
+        for kind in kinds:
+            relation = f"{kind.schema}.{kind.relation}"
             found[kind.name] = {
                 each.name: expected(
-                    connection, f"{SCHEMA}.{kind.relation}", each.written, column=each.name
+                    connection, relation, each.written, column=_named(each.name).as_string()
                 )
                 if each.compare == "text" and each.expected is None
-                else texts(table[each.name])
+                else texts(by_duckdb(path(kind))[each.name])
                 for each in kind.cases
             }
     return found

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from docs.make_readers import Finding, Reader, Verdict
+from docs.reading import Finding, Reader, Verdict
 from tests.readers.kinds import Kind
 from tests.readers.opening import Frame, some, whole
 from tests.types.harness import Text
@@ -46,7 +46,10 @@ def differences(frame: Frame, case: Case, right: list[Text]) -> list[str]:
 
 
 def _differences(frame: Frame, case: Case, right: list[Text]) -> Iterator[str]:
-    found = frame.texts(case.name, case.written)
+    if case.name not in frame.types:
+        yield f"{case.name}: there is no such column"
+        return
+    found = _in_order(frame, frame.texts(case.name, case.written))
     if len(found) != len(right):
         yield f"{case.name}: {len(found)} rows instead of {len(right)}"
     pairs = zip(found, right, strict=False)
@@ -55,10 +58,18 @@ def _differences(frame: Frame, case: Case, right: list[Text]) -> Iterator[str]:
         yield f"{case.name}: {str(first[1])[:60]} is read as {str(first[0])[:60]}"
 
 
+def _in_order(frame: Frame, found: list[Text]) -> list[Text]:
+    """The values in the order of the rows' numbers, where a reader has mixed the row groups."""
+    if "n" not in frame.types:
+        return found
+    numbers = [int(str(number)) for number in frame.texts("n", "INTEGER")]
+    return [found[place] for place in sorted(range(len(found)), key=numbers.__getitem__)]
+
+
 def _own_types(kind: Kind, frames: Mapping[str, Frame]) -> Iterator[str]:
     """The reader's types of the columns, the digits of decimals as p and s."""
     for case in kind.cases:
-        if case.name in frames:
+        if case.name in frames and case.name in frames[case.name].types:
             own = frames[case.name].types[case.name]
             decimal = re.search(r"\((\d+),(\d+)\)", case.written)
             if decimal is not None:

@@ -1,6 +1,6 @@
 """How each reader opens a file, and how its own types and values are got out of what it gives.
 
-The code that opens a file is the documentation's (`docs.make_readers.READERS`), run as it stands.
+The code that opens a file is the documentation's (`docs.reading.READERS`), run as it stands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from docs.make_readers import READERS, Reader
+from docs.reading import READERS, Reader
 from tests.readers.values import arrow_texts, printed_texts, python_texts
 from tests.types.harness import Text
 
@@ -47,12 +47,17 @@ def _names(reader: Reader) -> dict[str, Any]:
     return names
 
 
-def opened(reader: Reader, code: str, path: Path, **names: Any) -> Frame:
-    """The frame that a piece of the documentation's code gives, with the file's `path` and more."""
+def evaluated(reader: Reader, code: str, path: Path, **names: Any) -> Any:
+    """What the last line of the documentation's code gives, with the file's `path` and more."""
     *before, last = code.splitlines()
     known = _names(reader) | {"path": str(path)} | names
     exec("\n".join(before), known)
-    return _FRAMES[reader.key](eval(last, known))
+    return eval(last, known)
+
+
+def opened(reader: Reader, code: str, path: Path, **names: Any) -> Frame:
+    """The frame that the documentation's code gives."""
+    return _FRAMES[reader.key](evaluated(reader, code, path, **names))
 
 
 def whole(reader: Reader, path: Path) -> Frame:

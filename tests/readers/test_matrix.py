@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from docs import make_readers
-from docs.make_readers import EXCEPTIONS, READERS, Exceptional, Finding, Reader, Verdict
+from docs.reading import EXCEPTIONS, READERS, Exceptional, Finding, Reader, Verdict
 from tests.readers.conftest import Published
-from tests.readers.kinds import KINDS, Kind
+from tests.readers.kinds import FILES, KINDS, Kind
 from tests.readers.observing import differences, observed
-from tests.readers.opening import missing, opened
+from tests.readers.opening import evaluated, missing, opened
 
 RECORDING = bool(os.environ.get("DUCKWARP_RECORD_READERS"))
 RECORDED = make_readers.observations()
-BY_NAME = {kind.name: kind for kind in KINDS}
+BY_NAME = {kind.name: kind for kind in (*KINDS, *FILES)}
 EXPLAINED = {(each.reader, kind) for each in EXCEPTIONS for kind in each.kinds}
 WORSE = {Verdict.EXACT: 0, Verdict.DIFFERS: 1, Verdict.REFUSED: 2}
 
@@ -40,6 +41,10 @@ def _version(reader: Reader) -> str:
     return importlib.metadata.version(own) + of_others
 
 
+def _findings(key: str) -> dict[str, dict[str, Any]]:
+    return RECORDED[key]["types"] | RECORDED[key]["files"]  # type: ignore[no-any-return]
+
+
 def _as_recorded(finding: dict[str, Any]) -> Finding:
     return Finding(**(finding | {"verdict": Verdict(finding["verdict"])}))
 
@@ -49,9 +54,10 @@ def _only_here(reader: str) -> pytest.MarkDecorator:
     return pytest.mark.xdist_group(reader)
 
 
-@pytest.mark.parametrize(
-    "reader", [pytest.param(each, id=each.key, marks=_only_here(each.key)) for each in READERS]
-)
+EACH_READER = [pytest.param(each, id=each.key, marks=_only_here(each.key)) for each in READERS]
+
+
+@pytest.mark.parametrize("reader", EACH_READER)
 def test_a_reader_makes_of_each_kind_what_the_page_says(
     reader: Reader, published: Published
 ) -> None:
@@ -60,16 +66,16 @@ def test_a_reader_makes_of_each_kind_what_the_page_says(
     version = _version(reader)
     found: dict[str, Finding] = {}
     wrong: dict[str, list[str]] = {}
-    for kind in KINDS:
+    for kind in (*KINDS, *FILES):
         found[kind.name], wrong[kind.name] = observed(
             reader, kind, published.path(kind), published.right[kind.name]
         )
+    for kind in FILES:  # what types their columns have is said elsewhere
+        found[kind.name] = replace(found[kind.name], type="")
     if RECORDING:
         _record(reader, version, found)
         return
-    recorded = {
-        name: _as_recorded(finding) for name, finding in RECORDED[reader.key]["findings"].items()
-    }
+    recorded = {name: _as_recorded(finding) for name, finding in _findings(reader.key).items()}
     assert list(found) == list(recorded)
     for name, finding in found.items():
         if version == RECORDED[reader.key]["version"]:
@@ -80,18 +86,17 @@ def test_a_reader_makes_of_each_kind_what_the_page_says(
 
 
 def _record(reader: Reader, version: str, found: dict[str, Finding]) -> None:
-    observations = RECORDED | {
-        reader.key: {
-            "version": version,
-            "findings": {
-                name: asdict(finding) | {"verdict": finding.verdict.value}
-                for name, finding in found.items()
-            },
+    def of(kinds: Sequence[Kind]) -> dict[str, Any]:
+        return {
+            kind.name: asdict(found[kind.name]) | {"verdict": found[kind.name].verdict.value}
+            for kind in kinds
         }
+
+    observations = RECORDED | {
+        reader.key: {"version": version, "types": of(KINDS), "files": of(FILES)}
     }
     RECORDED.update(observations)
-    text = json.dumps(observations, indent=1, ensure_ascii=False)
-    make_readers.OBSERVED.write_text(text + "\n", encoding="utf-8")
+    make_readers.OBSERVED.write_text(make_readers.saved(observations), encoding="utf-8")
     if all(each.key in observations for each in READERS):
         make_readers.PAGE.write_text(make_readers.page(observations), encoding="utf-8")
 
@@ -117,11 +122,37 @@ def test_a_way_around_reads_exactly(
         assert differences(frame, case, right[case.name]) == []
 
 
+ROW_GROUPS = next(kind for kind in FILES if kind.name.startswith("several row groups"))
+
+
+@pytest.mark.parametrize("reader", EACH_READER)
+def test_rows_come_in_the_order_of_the_file(reader: Reader, published: Published) -> None:
+    _or_skip(reader)
+    path = published.path(ROW_GROUPS)
+    assert pq.read_metadata(path).num_row_groups > 1
+    frame = opened(reader, reader.in_order or reader.whole, path)
+    assert frame.texts("n", "INTEGER") == [str(row) for row in range(ROW_GROUPS.rows)]
+
+
+@pytest.mark.parametrize("reader", EACH_READER)
+def test_what_the_file_says_of_its_columns_can_be_had(reader: Reader, published: Published) -> None:
+    _or_skip(reader)
+    path = published.path(BY_NAME["INT32"])
+    if reader.field is not None:
+        metadata = evaluated(reader, reader.field, path, column="int4")
+        assert metadata[b"postgres_type"] == b"integer"
+    if reader.footer is not None:
+        key = "ARROW:schema"
+        text = evaluated(reader, reader.footer, path, key=key)
+        encoded = text.encode() if isinstance(text, str) else text
+        assert encoded == pq.read_metadata(path).metadata[key.encode()]
+
+
 def test_every_exception_is_explained_and_no_other() -> None:
     exceptions = {
         (reader, name)
         for reader, about in RECORDED.items()
-        for name, finding in about["findings"].items()
+        for name, finding in (about["types"] | about["files"]).items()
         if finding["verdict"] != Verdict.EXACT.value
     }
     assert exceptions == EXPLAINED
@@ -129,13 +160,15 @@ def test_every_exception_is_explained_and_no_other() -> None:
 
 def test_the_page_is_what_was_observed() -> None:
     page = make_readers.PAGE.read_text(encoding="utf-8")
-    assert page == make_readers.page(RECORDED), "stale: run python docs/make_readers.py"
+    assert page == make_readers.page(RECORDED), "stale: run python -m docs.make_readers"
 
 
 def test_the_page_names_every_kind_and_every_reader() -> None:
     page = make_readers.page(RECORDED)
     assert set(RECORDED) == {reader.key for reader in READERS}
     assert len(KINDS) > 40
+    for kind in FILES:
+        assert f"\n| {kind.name} |" in page
     for kind in KINDS:
         assert page.count(f"\n| {kind.name} |") == 2
     for reader in READERS:
