@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +28,7 @@ from duckwarp.engine.session import (
     SharedSnapshot,
     enter_snapshot,
 )
-from duckwarp.errors import SourceError
+from duckwarp.errors import SnapshotTooOld, SourceError
 from duckwarp.output.dataset import FOOTER_KEY, Dataset, dataset_of, footer_text
 from duckwarp.output.parquet import read_facts
 from duckwarp.output.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
@@ -41,7 +42,7 @@ from duckwarp.source.access import check_still_the_same
 from duckwarp.source.backends import cancel, rows_being_read
 from duckwarp.source.metadata import Column
 from duckwarp.source.registry import Source
-from duckwarp.source.snapshot import Snapshot
+from duckwarp.source.snapshot import Snapshot, stop_asking
 from duckwarp.telling import Telling
 
 T = TypeVar("T")
@@ -60,7 +61,8 @@ class Run:
     """What the steps of one run share, of all its sources or of those in one lane.
 
     `turn` is held by whoever uses the snapshot's connection, `placing` by whoever puts files in
-    place; `stop` is set when the run is to end.
+    place; `stop` is set when the run is to end, `expired` when it has held the snapshot as long as
+    it may.
     `check` compares each file with its table, where that was asked for.
     `at_last` says that nothing is copied after this source.
     """
@@ -77,9 +79,37 @@ class Run:
     turn: threading.RLock = field(default_factory=threading.RLock)
     placing: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
+    expired: threading.Event = field(default_factory=threading.Event)
     check: Check | None = None
     in_lane: bool = False
     at_last: bool = False
+
+
+@contextlib.contextmanager
+def snapshot_age_limited(run: Run) -> Iterator[None]:
+    """End what goes on in the block once the snapshot has been held as long as it may."""
+    limit = run.settings.max_snapshot_age_seconds
+    if not limit:
+        yield
+        return
+
+    def expire() -> None:
+        run.expired.set()
+        stop_asking(run.snapshot)
+
+    timer = threading.Timer(max(0.0, limit - run.snapshot.age_seconds), expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def check_age(run: Run) -> None:
+    """Raises `SnapshotTooOld` where the snapshot has been held as long as it may."""
+    if run.expired.is_set():
+        raise SnapshotTooOld(run.settings.max_snapshot_age_seconds)
 
 
 def connected(run: Run, connections: int) -> None:
@@ -242,6 +272,7 @@ def watched(run: Run, work: Running[T], tick: Callable[[], None] = lambda: None)
     """Wait for the engine's work, ticking; whatever comes between stops it before it goes on."""
     try:
         while not work.wait(TICK_SECONDS):
+            check_age(run)
             tick()
     except BaseException:
         _stop(run, work)

@@ -6,6 +6,7 @@
     ├── RunError                 the run could not start: mend the surroundings
     │   ├── ConnectionFailed     the server cannot be reached or refuses the login
     │   ├── SnapshotLost         the session that holds the run's snapshot has ended
+    │   ├── SnapshotTooOld       the run has held it as long as it may
     │   ├── RegistryMissing      the database has no registry of sources
     │   ├── ExtensionMissing     DuckDB's postgres extension cannot be loaded
     │   ├── OutputUnusable       the output folder cannot be written
@@ -72,6 +73,17 @@ class SnapshotLost(RunError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the session that holds the snapshot was lost: {reason}")
+
+
+class SnapshotTooOld(RunError):
+    """The run has held its snapshot, and its locks, as long as the user lets it."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self.limit_seconds = limit_seconds
+        super().__init__(
+            f"the run had held its snapshot and its locks for {limit_seconds:g} s, the most that "
+            "--max-snapshot-age allows: export fewer sources at a time, or allow more"
+        )
 
 
 class RegistryMissing(RunError):

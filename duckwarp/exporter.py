@@ -20,7 +20,7 @@ from pathlib import Path
 from duckwarp import telling
 from duckwarp.admission import admit
 from duckwarp.checking import open_check, set_aside
-from duckwarp.copying import Deferred, Run, connected, copied
+from duckwarp.copying import Deferred, Run, connected, copied, snapshot_age_limited
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import Budget, memory_budget
 from duckwarp.engine.plan import ExportPlan
@@ -42,7 +42,7 @@ from duckwarp.results import (
     SourceOutcome,
     SourceState,
 )
-from duckwarp.retrying import Ledger, source_tried, whole_run_tried
+from duckwarp.retrying import RUN_ENDS, Ledger, source_tried, whole_run_tried
 from duckwarp.settings import Publish, Settings
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
@@ -179,12 +179,12 @@ def _export_all_tried(
     try:
         whole_run_tried(
             lambda: _export_rest(selection, settings, budget, staging, tell, ledger),
-            settings.retries,
+            settings,
             tell,
             ledger,
         )
     except RunError as error:
-        if not (ledger.sources and error.may_pass):
+        if not ledger.sources or not (error.may_pass or isinstance(error, RUN_ENDS)):
             raise
         _fail_rest(tell, ledger, str(error))
 
@@ -216,6 +216,7 @@ def _export_rest(
     resources = resources_of(settings, budget)
     with (
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
+        telling.snapshot_held(tell, snapshot),
         open_spill(staging, settings) as spill,
         open_check(snapshot, asked, resources) as check,
         open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
@@ -235,7 +236,8 @@ def _export_rest(
             tell=tell,
             check=check,
         )
-        _export_all(run, ledger)
+        with snapshot_age_limited(run):
+            _export_all(run, ledger)
 
 
 def _export_all(run: Run, ledger: Ledger) -> None:
@@ -259,30 +261,44 @@ def _export_all(run: Run, ledger: Ledger) -> None:
         if source.code not in started:
             telling.source_started(run.tell, described, columns.get(source.code, ()))
             started.add(source.code)
-        ended = _export_one(lane, described, columns.get(source.code, ()))
+        try:
+            ended = _export_one(lane, described, columns.get(source.code, ()))
+        except SnapshotLost:
+            ledger.suspects.add(source.code)
+            raise
         ledger.outcomes[source.code] = ended.outcome
         if ended.change is not None:
             ledger.changes[source.code] = ended.change
         with run.turn:
             telling.batch_advanced(run.tell, next(numbers), len(present))
 
-    _in_lanes_and_alone(run, present, export)
+    suspects = [source for source in present if source.code in ledger.suspects]
+    others = [source for source in present if source.code not in ledger.suspects]
+    _in_lanes_and_alone(run, others, suspects, export)
 
 
 def _in_lanes_and_alone(
-    run: Run, sources: Sequence[Source], export: Callable[[Run, Source], None]
+    run: Run,
+    others: Sequence[Source],
+    suspects: Sequence[Source],
+    export: Callable[[Run, Source], None],
 ) -> None:
-    """Small sources side by side, then the others one by one."""
-    small = [source for source in sources if is_small(source)]
-    large = [source for source in sources if not is_small(source)]
+    """Small sources side by side, then the others one by one.
+
+    Last of all come those with which a snapshot was lost: it may be for their sake.
+    """
+    sources = [*others, *suspects]
+    small = [source for source in others if is_small(source)]
+    large = [source for source in others if not is_small(source)]
     lanes = lanes_for(run, len(small), _connections(run, large))
     if not lanes:
-        large = list(sources)
+        large = list(others)
     if sources:
         # For what lanes leave, too: later, a lock would stand behind whoever alters a table.
-        connected(run, _connections(run, large))
+        connected(run, _connections(run, [*large, *suspects]))
     if lanes:
         large += in_lanes(run, small, lanes, export)
+    large += suspects
     for number, source in enumerate(large, start=1):
         export(replace(run, at_last=number == len(large)), source)
 
@@ -324,7 +340,7 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
         verdict = judged(run.staging, run.settings, run.tell, source.code)
     except Exception as error:
         discard(run.staging, source.code)
-        if run.stop.is_set() or isinstance(error, (Deferred, SnapshotLost)):
+        if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
             raise
         failed = _failed(run.tell, source, _reason(run, error), time.monotonic() - started)
         return Ended(outcome=failed)
@@ -400,7 +416,9 @@ def _exported(
     warnings: list[Loss | str] = [*plan.losses, *notes]
     for warning in warnings:
         telling.source_warned(run.tell, plan.code, warning)
-    telling.source_exported(run.tell, result, facts.size_bytes, seconds, verdict.state)
+    telling.source_exported(
+        run.tell, result, facts.size_bytes, seconds, verdict.state, run.snapshot.snapshot_id
+    )
     outcome = SourceOutcome(
         code=plan.code,
         state=verdict.state,

@@ -90,11 +90,15 @@ class Tally:
                 return self._ticked(code, event)
             case ((EventType.STAGE_COMPLETED | EventType.ERROR), "export"):
                 return self._without(code, failed=event.event_type is EventType.ERROR)
-        return self
+        return self._back_to(context["sources_done"]) if _restarts(event) else self
 
     def find(self, code: str) -> UnderWay | None:
         """The source of that code, if it is being exported."""
         return next((source for source in self.under_way if source.code == code), None)
+
+    def _back_to(self, done: int) -> Tally:
+        """What stands of a run that begins again."""
+        return dataclasses.replace(self, done=done, failed=min(self.failed, done), under_way=())
 
     def _with(self, source: UnderWay) -> Tally:
         others = tuple(other for other in self.under_way if other.code != source.code)
@@ -121,6 +125,11 @@ class Tally:
             ended=self.ended | {code},
             under_way=tuple(source for source in self.under_way if source.code != code),
         )
+
+
+def _restarts(event: Event) -> bool:
+    """Whether the run as a whole is tried again."""
+    return event.stage == "retry" and "sources_done" in event.context
 
 
 class Display(Protocol):

@@ -23,10 +23,11 @@ from tenacity import (
 )
 
 from duckwarp import telling
-from duckwarp.copying import Deferred, Run
-from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost
+from duckwarp.copying import Deferred, Run, check_age
+from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotTooOld
 from duckwarp.output.publishing import Change
 from duckwarp.results import SourceOutcome
+from duckwarp.settings import Publish, Settings
 from duckwarp.source.faults import words_pass
 from duckwarp.source.registry import Source
 from duckwarp.source.snapshot import holds
@@ -41,6 +42,10 @@ LONGEST_WAIT_SECONDS = 30.0
 JITTER_SECONDS = 1.0
 
 
+# What no other try of a source in the same snapshot can mend.
+RUN_ENDS = (SnapshotLost, SnapshotTooOld)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """What a run knows beyond one snapshot, by code: its sources, and how those done have ended.
@@ -50,16 +55,19 @@ class Ledger:
 
     sources: dict[str, Source] = field(default_factory=dict)
     outcomes: dict[str, SourceOutcome] = field(default_factory=dict)
+    suspects: set[str] = field(default_factory=set)
     changes: dict[str, Change] = field(default_factory=dict)
 
 
-def whole_run_tried(work: Callable[[], T], retries: int, tell: Telling, ledger: Ledger) -> T:
+def whole_run_tried(work: Callable[[], T], settings: Settings, tell: Telling, ledger: Ledger) -> T:
     """What `work` gives, which is done anew, in another snapshot, after a failure that may pass."""
 
     def told(trial: Trial) -> None:
-        telling.run_retried(tell, trial, len(ledger.outcomes))
+        done = len(ledger.outcomes)
+        kept = done if settings.publish is Publish.EACH else 0
+        telling.run_retried(tell, trial, kept, dropped=done - kept)
 
-    return _retrying(retries, _may_pass, threading.Event(), told)(work)
+    return _retrying(settings.retries, _may_pass, threading.Event(), told)(work)
 
 
 def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
@@ -74,6 +82,7 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
     def attempt() -> T:
         if run.stop.is_set():
             raise Deferred
+        check_age(run)
         try:
             return work()
         except DuckwarpError as error:
@@ -89,6 +98,7 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
 
 def _look_closer(run: Run, error: DuckwarpError) -> None:
     """Find out what became of the snapshot, and what the server meant by its words."""
+    check_age(run)
     with run.turn:
         if not holds(run.snapshot):
             raise SnapshotLost(str(error)) from error

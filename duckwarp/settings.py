@@ -80,7 +80,7 @@ class Settings:
     the one that holds its snapshot among them. `temp_dir` is where a sort may spill, None for the
     output's staging area, and `temp_limit_bytes` how much. A `statement_timeout_seconds` of 0 is
     none. `retries` is how often a source, and the run as a whole, is tried again after a failure
-    that may pass.
+    that may pass. After `max_snapshot_age_seconds` with its snapshot a run ends; 0 is no limit.
 
     `wait_seconds` is how long another run in the same folder is waited for. `all_or_nothing` puts
     no source in place where one has failed. `mode` is that of the published files, None what the
@@ -106,6 +106,7 @@ class Settings:
     temp_dir: Path | None = None
     temp_limit_bytes: int | None = None
     retries: int = 2
+    max_snapshot_age_seconds: float = 0.0
     wait_seconds: float = 0.0
     publish: Publish = Publish.TOGETHER
     all_or_nothing: bool = False
@@ -137,6 +138,7 @@ class Settings:
         for option, seconds in (
             ("--lock-timeout", self.lock_timeout_seconds),
             ("--statement-timeout", self.statement_timeout_seconds),
+            ("--max-snapshot-age", self.max_snapshot_age_seconds),
         ):
             if not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
                 raise UsageError(

@@ -18,6 +18,7 @@ from duckwarp.results import ExportResult, Loss, RunReport, SourceState
 from duckwarp.settings import ServerAddress
 from duckwarp.source.metadata import Column
 from duckwarp.source.registry import Source
+from duckwarp.source.snapshot import Snapshot
 
 RETRY_STAGE = "retry"
 # A copy reads and writes at the same time; each has its own events.
@@ -141,6 +142,24 @@ def run_completed(tell: Telling, report: RunReport) -> None:
     tell(EventType.RUN_COMPLETED, None, f"run {report.run_id} completed: {words}", **figures)
 
 
+@contextlib.contextmanager
+def snapshot_held(tell: Telling, snapshot: Snapshot) -> Iterator[None]:
+    """The snapshot is taken and its relations are locked, until the block ends."""
+    figures: dict[str, Any] = {
+        "snapshot_id": snapshot.snapshot_id,
+        "taken_at": snapshot.taken_at.isoformat(),
+        "unlocked_sources": len(snapshot.unlocked),
+    }
+    words = f"reading the snapshot {snapshot.snapshot_id}"
+    tell(EventType.STAGE_STARTED, "snapshot", words, **figures)
+    try:
+        yield
+    finally:
+        age = round(snapshot.age_seconds, 3)
+        words = f"held the snapshot {snapshot.snapshot_id} and its locks for {age:.1f} s"
+        tell(EventType.STAGE_COMPLETED, "snapshot", words, snapshot_age_seconds=age, **figures)
+
+
 def source_skipped(tell: Telling, source: Source, reason: str) -> None:
     """The source has no relation, which is expected."""
     tell(
@@ -191,7 +210,12 @@ def source_warned(tell: Telling, code: str, warning: Loss | str) -> None:
 
 
 def source_exported(
-    tell: Telling, result: ExportResult, size_bytes: int, seconds: float, state: SourceState
+    tell: Telling,
+    result: ExportResult,
+    size_bytes: int,
+    seconds: float,
+    state: SourceState,
+    snapshot_id: str,
 ) -> None:
     """Both files of the source are staged, or the published ones are the same."""
     tell(
@@ -204,6 +228,7 @@ def source_exported(
         columns=result.column_count,
         size_bytes=size_bytes,
         seconds=round(seconds, 3),
+        snapshot_id=snapshot_id,
         parquet_path=result.parquet_path,
         metadata_path=result.metadata_path,
     )
@@ -283,12 +308,15 @@ def source_retried(tell: Telling, code: str, trial: Trial) -> None:
     _retried(tell, f"trying {code} again", trial, source=code)
 
 
-def run_retried(tell: Telling, trial: Trial, ended: int) -> None:
-    """The run as a whole failed so; it begins again, in a new snapshot, where it can."""
+def run_retried(tell: Telling, trial: Trial, kept: int, dropped: int) -> None:
+    """The run as a whole failed so; it begins again, in a new snapshot, after a wait.
+
+    `kept` sources are done; `dropped` ones were staged, and are read anew.
+    """
     words = "trying the run again"
-    if ended:
-        words += ": what is left comes from another snapshot than what is done"
-    _retried(tell, words, trial, sources_done=ended)
+    if kept:
+        words = "trying the rest of the run again, in another snapshot than what is done"
+    _retried(tell, words, trial, sources_done=kept, sources_dropped=dropped)
 
 
 def _retried(tell: Telling, words: str, trial: Trial, **figures: str | int) -> None:

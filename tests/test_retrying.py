@@ -154,6 +154,56 @@ class TestOfTheRun:
         assert "source" not in event.context
         assert all_sessions_end(three)
 
+    @pytest.mark.parametrize(
+        ("publish", "want"),
+        [
+            pytest.param("together", [2, 2, 2], id="the set is of one snapshot"),
+            pytest.param("each", [1, 2, 2], id="each stays as it was published"),
+        ],
+    )
+    def test_what_is_published_says_which_snapshot_it_is_of(
+        self, database: Database, tmp_path: Path, publish: str, want: list[int]
+    ) -> None:
+        database.execute(
+            "CREATE TABLE t AS SELECT 1 AS n; CREATE VIEW a AS SELECT n FROM t; "
+            "CREATE VIEW b AS SELECT n FROM t; CREATE VIEW c AS SELECT n FROM t"
+        )
+
+        def change() -> None:
+            database.execute("UPDATE t SET n = 2")
+            ended(database, "true")
+
+        selection = Selection(tables=("public.a", "public.b", "public.c"))
+        recorder = Recorder(when(EventType.STAGE_COMPLETED, "a", change))
+        export(database, selection, tmp_path, recorder, publish=publish)
+        values = [column_values(tmp_path / f"{code}.parquet", "n")[0] for code in "abc"]
+        assert values == want
+        [retry] = retries_in(recorder)
+        kept = 1 if publish == "each" else 0
+        assert (retry.context["sources_done"], retry.context["sources_dropped"]) == (kept, 1 - kept)
+        assert ("in another snapshot" in retry.message) is bool(kept)
+        ids = {
+            event.context["source"]: event.context["snapshot_id"]
+            for event in recorder.of(EventType.STAGE_COMPLETED, "export")
+        }
+        assert len(set(ids.values())) == len(set(want))
+        taken = [e.context["snapshot_id"] for e in recorder.of(EventType.STAGE_STARTED, "snapshot")]
+        assert ids["c"] == taken[-1]
+
+    def test_a_source_that_ends_every_snapshot_comes_last(
+        self, three: Database, tmp_path: Path
+    ) -> None:
+        def react(event: Event) -> None:
+            begins = event.event_type is EventType.STAGE_STARTED and event.stage == "export"
+            if begins and event.context["source"] == "b":
+                ended(three, "true")
+
+        results = by_code(export(three, EVERYTHING, tmp_path, Recorder(react), retries=1))
+        assert results["a"].success
+        assert results["c"].success
+        assert "the session that holds the snapshot was lost" in (results["b"].error or "")
+        assert published_files(tmp_path) == {"a.parquet", "a.md", "c.parquet", "c.md"}
+
     def test_all_sessions_lost_between_two_sources_are_made_anew(
         self, three: Database, tmp_path: Path
     ) -> None:
@@ -195,6 +245,47 @@ class TestOfTheRun:
         with pytest.raises(ConnectionFailed):
             export(dsn_with(database.dsn, **wrong), EVERYTHING, tmp_path, recorder)
         assert retries_in(recorder) == []
+
+
+# A numeric without precision is measured first, which takes for ever here.
+UNMEASURABLE = """
+    CREATE VIEW b AS
+    SELECT n::numeric FROM generate_series(1, 100000000) AS n WHERE pg_sleep(0.01) IS NOT NULL"""
+ENDLESS = """
+    CREATE VIEW b AS
+    SELECT n, pg_sleep(0.01)::text AS s FROM generate_series(1, 100000000) AS n"""
+
+
+class TestTheAgeOfTheSnapshot:
+    @pytest.mark.parametrize(
+        "view",
+        [
+            pytest.param(ENDLESS, id="while rows are read"),
+            pytest.param(UNMEASURABLE, id="while it is measured"),
+        ],
+    )
+    def test_a_run_that_would_hold_it_too_long_ends(
+        self, three: Database, tmp_path: Path, view: str
+    ) -> None:
+        three.execute(f"DROP VIEW b; {view}")
+        recorder = Recorder()
+        report = export(three, EVERYTHING, tmp_path, recorder, max_snapshot_age_seconds=1.5)
+        results = by_code(report)
+        assert results["a"].success
+        for code in "bc":
+            assert "the most that --max-snapshot-age allows" in (results[code].error or "")
+        assert published_files(tmp_path) == {"a.parquet", "a.md"}
+        assert retries_in(recorder) == []
+        [event] = recorder.of(EventType.STAGE_COMPLETED, "snapshot")
+        assert event.context["snapshot_age_seconds"] >= 1.5
+        assert all_sessions_end(three)
+
+    def test_one_that_does_not_is_left_alone(self, three: Database, tmp_path: Path) -> None:
+        recorder = Recorder()
+        report = export(three, EVERYTHING, tmp_path, recorder, max_snapshot_age_seconds=60)
+        assert all(result.success for result in by_code(report).values())
+        [event] = recorder.of(EventType.STAGE_COMPLETED, "snapshot")
+        assert 0 < event.context["snapshot_age_seconds"] < 60
 
 
 class TestTheWords:

@@ -9,11 +9,10 @@ import contextlib
 from collections.abc import Mapping
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from duckwarp.errors import SnapshotLost
 from duckwarp.source.connection import connect, resolve_conninfo
-from duckwarp.source.snapshot import Snapshot
+from duckwarp.source.snapshot import Snapshot, stop_asking
 
 # Since PostgreSQL 14. The activity views are a copy taken at first use in a transaction: the copy
 # is dropped first, or a poll would see the same figures for ever.
@@ -50,9 +49,8 @@ def cancel(snapshot: Snapshot, dsn: str | None, environ: Mapping[str, str]) -> N
     swallowed: this is for the way out, where nobody could act on them.
     """
     with contextlib.suppress(psycopg.Error):
-        if snapshot.connection.info.transaction_status is TransactionStatus.ACTIVE:
-            # Another thread reads from it, and holds it until then.
-            snapshot.connection.cancel_safe()
+        # Another thread may read from it, and holds it until then.
+        stop_asking(snapshot)
         snapshot.connection.rollback()
         snapshot.connection.execute(_CANCEL, [snapshot.application_name])
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg_errors
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from duckwarp.errors import RelationMissing, RunError, SourceError
 from duckwarp.settings import ServerAddress, Settings
@@ -54,7 +56,8 @@ _TOLD_LATER = (
 class Snapshot:
     """An open transaction, the id of its snapshot, and the sources seen in it.
 
-    `taken_at` is the server's clock just before the snapshot, in UTC.
+    `taken_at` is the server's clock just before the snapshot, in UTC; `began` is when its first
+    lock was asked for, on this machine's clock that nobody sets.
     `locks` are the statements by which it locked their relations, for other sessions to repeat;
     `unlocked` has the reason, by source code, for each relation whose lock could not be had.
     """
@@ -62,6 +65,7 @@ class Snapshot:
     connection: psycopg.Connection[Any] = field(repr=False)
     snapshot_id: str
     taken_at: datetime
+    began: float
     application_name: str
     address: ServerAddress
     settings: dict[str, str]
@@ -69,6 +73,11 @@ class Snapshot:
     sources: tuple[Source, ...]
     locks: tuple[str, ...]
     unlocked: dict[str, SourceError]
+
+    @property
+    def age_seconds(self) -> float:
+        """How long it has been holding back what wants to change or to clean up."""
+        return time.monotonic() - self.began
 
 
 @contextlib.contextmanager
@@ -110,6 +119,7 @@ def open_snapshot(
         session_settings = known_settings(connection) | chosen
         apply_settings(connection, chosen)
         glance = find_sources(connection, selection, settings.registry_schema)
+        began = time.monotonic()
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
         _lock_ahead(locks, glance)
@@ -120,6 +130,7 @@ def open_snapshot(
             connection=connection,
             snapshot_id=_export_snapshot(connection),
             taken_at=taken_at,
+            began=began,
             application_name=name,
             address=server_address(connection),
             settings=session_settings,
@@ -144,6 +155,16 @@ def within_snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
         is_lost = error.sqlstate is None or isinstance(error, pg_errors.AdminShutdown)
         what = "the connection to PostgreSQL was lost" if is_lost else "PostgreSQL"
         raise noted(SourceError(f"{what}: {reason}"), error) from error
+
+
+def stop_asking(snapshot: Snapshot) -> None:
+    """Have the server cancel what the snapshot's own session is asked, if it is; from any thread.
+
+    Errors are swallowed: this is for the way out.
+    """
+    with contextlib.suppress(psycopg.Error):
+        if snapshot.connection.info.transaction_status is TransactionStatus.ACTIVE:
+            snapshot.connection.cancel_safe()
 
 
 def holds(snapshot: Snapshot) -> bool:

@@ -364,6 +364,18 @@ StatementTimeout = Annotated[
         show_default=True,
     ),
 ]
+MaxSnapshotAge = Annotated[
+    float,
+    _option(
+        _LIMITS,
+        "--max-snapshot-age",
+        min=0.0,
+        metavar="SECONDS",
+        help="How long the snapshot and the locks may be held; what is not read by then fails. "
+        "0 is no limit.",
+        show_default=True,
+    ),
+]
 Retries = Annotated[
     int,
     _option(
