@@ -17,6 +17,7 @@
         ├── PrivilegeMissing     the role may not read it
         ├── ServerSaid           the server's own words, without their code
         ├── FileUnreadable       a published file cannot be read: it is to be exported again
+        ├── DiskFull             the file does not fit on the disk
         └── ValueNotKept         a value that Parquet cannot hold, under `--special-values error`
     Terminated                   SIGTERM: a `KeyboardInterrupt`, so that only the outermost stops it
 
@@ -180,6 +181,13 @@ class FileUnreadable(SourceError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the file cannot be read: {reason}")
+
+
+class DiskFull(SourceError):
+    """The file of a source does not fit on the disk; `reason` is the system's, and where."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the disk is full: {reason}")
 
 
 class ValueNotKept(SourceError):

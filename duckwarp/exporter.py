@@ -30,6 +30,7 @@ from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
 from duckwarp.output.lock import Holder
 from duckwarp.output.markdown import ColumnEntry, dictionary
+from duckwarp.output.space import free_text, is_disk_full
 from duckwarp.output.staging import Staging, discard, open_spill, open_staging, published, staged
 from duckwarp.placing import Ended, Verdict, judged, put_in_place, why_not_written
 from duckwarp.redaction import without_hidden, without_passwords
@@ -330,7 +331,7 @@ def _failed(tell: Telling, source: Source, error: str, seconds: float) -> Source
 
 def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
     """One source from lock to staged files; what goes wrong with it becomes its outcome."""
-    started = time.monotonic()
+    started, free = time.monotonic(), free_text(run.staging.output_dir)
     try:
         admit(run.snapshot, source, columns, run.settings)
         plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
@@ -342,7 +343,7 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
         discard(run.staging, source.code)
         if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
             raise
-        failed = _failed(run.tell, source, _reason(run, error), time.monotonic() - started)
+        failed = _failed(run.tell, source, _reason(run, error, free), time.monotonic() - started)
         return Ended(outcome=failed)
     return _exported(run, plan, facts, verdict, time.monotonic() - started)
 
@@ -360,14 +361,18 @@ def _staged(
     return plan, facts
 
 
-def _reason(run: Run, error: Exception) -> str:
+def _reason(run: Run, error: Exception, free: str) -> str:
     """Why a source failed. A fault of duckwarp's own fails its source, too, and not the others."""
+    folder = run.settings.output_dir
     if isinstance(error, DuckwarpError):
-        return without_hidden(str(error))
-    if isinstance(error, OSError):
-        return why_not_written(error, run.settings.output_dir)
-    words = without_passwords(str(error))
-    return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
+        reason = without_hidden(str(error))
+    elif isinstance(error, OSError):
+        reason = why_not_written(error, folder)
+    else:
+        words = without_passwords(str(error))
+        return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
+    room = f"; {folder} had {free} when its export began"
+    return f"{reason}{room}" if is_disk_full(error) else reason
 
 
 def _document(

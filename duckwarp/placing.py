@@ -23,6 +23,7 @@ from duckwarp.output.publishing import (
     no_catalog,
     publish,
 )
+from duckwarp.output.space import free_text, is_disk_full
 from duckwarp.output.staging import Staging, discard, published, staged
 from duckwarp.results import ExportResult, SourceOutcome, SourceState
 from duckwarp.settings import OnDrift, Settings
@@ -151,7 +152,12 @@ def _placed(
     for change in changes.changed:
         if change.code not in errors:
             telling.source_published(tell, change.code)
-    return {code: why_not_written(error, staging.output_dir) for code, error in errors.items()}
+    return {code: _why_not_placed(error, staging.output_dir) for code, error in errors.items()}
+
+
+def _why_not_placed(error: OSError, folder: Path) -> str:
+    words = why_not_written(error, folder)
+    return f"{words}; {folder} has {free_text(folder)}" if is_disk_full(error) else words
 
 
 def _at_last(

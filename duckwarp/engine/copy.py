@@ -33,7 +33,7 @@ from duckwarp.engine.session import (
     leave_snapshot,
 )
 from duckwarp.engine.streaming import byte_stream
-from duckwarp.errors import ServerSaid, SourceError
+from duckwarp.errors import DiskFull, ServerSaid, SourceError
 from duckwarp.settings import Order
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _translated(error: Exception, connected: bool) -> SourceError:
         lost.may_pass = True
         return lost
     if os.strerror(errno.ENOSPC) in reason:
-        return SourceError(f"the disk is full: {reason}")
+        return DiskFull(reason)
     return SourceError(reason)
 
 

@@ -115,11 +115,13 @@ def _this_process(run_id: str) -> Holder:
 def _write_note(path: Path, holder: Holder) -> None:
     """A full disk is no reason not to run: the note is for people."""
     scratch = path.with_suffix(".new")
-    with contextlib.suppress(OSError):
+    try:
         scratch.unlink(missing_ok=True)
         with open(scratch, "x", encoding="utf-8") as file:
             json.dump(asdict(holder), file)
         scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
 
 
 def _read_note(path: Path) -> Holder | None:

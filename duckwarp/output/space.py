@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from pathlib import Path
 
-from duckwarp.errors import SourceError
+from duckwarp.errors import DiskFull, SourceError
 from duckwarp.settings import Spill
 from duckwarp.sizes import size_text
 
@@ -26,3 +28,19 @@ def check_space(spill: Spill, needed_bytes: int) -> None:
             f"{needs}, and {spill.place} has {size_text(free_bytes)} free: {_ADVICE} "
             "name a larger disk with --temp-dir"
         )
+
+
+def free_text(folder: Path) -> str:
+    """How much is free for a folder; one that is gone has nothing."""
+    try:
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError:
+        free_bytes = 0
+    return f"{size_text(free_bytes)} free"
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether there was no room, or no more of it for this user."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return isinstance(error, DiskFull)
