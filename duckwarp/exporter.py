@@ -21,6 +21,7 @@ from duckwarp import telling
 from duckwarp.admission import admit
 from duckwarp.checking import open_check, set_aside
 from duckwarp.copying import Deferred, Run, connected, copied, snapshot_age_limited
+from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import Budget, memory_budget
 from duckwarp.engine.plan import ExportPlan
@@ -220,6 +221,7 @@ def _export_rest(
         telling.snapshot_held(tell, snapshot),
         open_spill(staging, settings) as spill,
         open_check(snapshot, asked, resources) as check,
+        memory_given_back(budget.process_bytes),
         open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
     ):
         shared = SharedSnapshot(

@@ -17,7 +17,7 @@ from duckwarp.sizes import size_text
 MAX_TIMEOUT_SECONDS = (2**31 - 1) // 1000
 # What Python, libpq and DuckDB need for themselves, and the smallest sort of an ordinary table;
 # `python -m benchmarks --only memory` measures it.
-MIN_MEMORY_BYTES = 320_000_000
+MIN_MEMORY_BYTES = 256_000_000
 MIN_CONNECTIONS = 2
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duckwarp.admission import admit
+from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.batches import Asker, open_asker
 from duckwarp.engine.memory import MIN_DUCKDB_BYTES, memory_budget
 from duckwarp.engine.session import resources_of
@@ -62,6 +63,7 @@ def verify_published(
     chosen = selection or Selection(everything=True)
     with (
         open_snapshot(chosen, settings, dict(os.environ)) as snapshot,
+        memory_given_back(budget.process_bytes),
         open_bench(snapshot, resources.connections, limit_bytes, resources.threads) as bench,
     ):
         run = Run(
@@ -144,7 +146,10 @@ def verify_files(selection: Selection | None, settings: Settings) -> Verificatio
     limit_bytes = max(budget.duckdb_bytes - ARROW_BYTES, MIN_DUCKDB_BYTES)
     catalog = read_catalog(settings.output_dir)
     codes = codes_of_files(selection, settings.output_dir, catalog or {})
-    with open_asker(limit_bytes, threads, MACROS) as asker:
+    with (
+        memory_given_back(budget.process_bytes),
+        open_asker(limit_bytes, threads, MACROS) as asker,
+    ):
         verdicts = tuple(
             _file_verdict(settings.output_dir / f"{code}.parquet", asker, catalog) for code in codes
         )

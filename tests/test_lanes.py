@@ -93,7 +93,7 @@ class TestSideBySide:
             ),
             pytest.param(
                 {"jobs": 99, "max_connections": 99, "memory_bytes": 512_000_000},
-                2,
+                3,
                 id="as many as the memory allows",
             ),
             pytest.param({"jobs": 4, "memory_bytes": MIN_MEMORY_BYTES}, 1, id="one at the minimum"),

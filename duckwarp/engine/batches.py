@@ -13,8 +13,6 @@ from typing import Any
 
 import duckdb
 
-from duckwarp.engine.memory import give_memory_back
-from duckwarp.engine.session import FLUSH_THRESHOLD
 from duckwarp.errors import SourceError
 
 
@@ -39,14 +37,12 @@ class Asker:
 @contextlib.contextmanager
 def open_asker(limit_bytes: int, threads: int, macros: Sequence[str]) -> Iterator[Asker]:
     """A DuckDB within this limit of memory that knows these macros."""
-    give_memory_back()
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "enable_external_access": False,
         "memory_limit": f"{limit_bytes}B",
         "threads": threads,
-        "allocator_bulk_deallocation_flush_threshold": FLUSH_THRESHOLD,
         "preserve_insertion_order": False,
     }
     with contextlib.closing(duckdb.connect(":memory:", config=config)) as connection:

@@ -7,8 +7,6 @@ beside it.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +20,12 @@ from duckwarp.sizes import size_text
 DEFAULT_BYTES = 1_000_000_000
 FREE_SHARE = 0.5
 # What the process holds besides what DuckDB counts: its modules, the buffers of libpq and of the
-# writer, what the allocator keeps, and a share that grows with DuckDB's limit. Seen with 20 million
-# rows at 512 MB and 1 GB; `python -m benchmarks --only memory` measures it.
-UNCOUNTED_BYTES = 200_000_000
-UNCOUNTED_SHARE = 0.19
+# writer, what `allocator.py` has not given back yet, and a share that grows with DuckDB's limit.
+# `python -m benchmarks --only memory` measures it.
+UNCOUNTED_BYTES = 170_000_000
+UNCOUNTED_SHARE = 0.12
 # The files of the libraries in memory at the start, and the most that is reckoned with besides.
-USUAL_MAPPED_BYTES = 75_000_000
+USUAL_MAPPED_BYTES = 60_000_000
 MAX_MAPPED_BYTES = 120_000_000
 # DuckDB's limit at the least, in which it writes what the server has sorted.
 MIN_DUCKDB_BYTES = 60_000_000
@@ -40,9 +38,6 @@ LONGEST_FACTOR = 4
 # Where the kernel tells what a control group may use: version 2, then version 1.
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
-# glibc's options of mallopt(3). Blocks of the size of DuckDB's come from the kernel and go back to
-# it: kept ones are fragments that add up to 100 MB over a sort.
-_MALLOC_OPTIONS = {-1: 8 * 1024 * 1024, -2: 1024 * 1024, -3: 64 * 1024, -8: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +139,3 @@ def _reclaimable_bytes(folder: Path) -> int:
         # In version 1 the figures without `total_` are without the groups below.
         return int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))
     return 0
-
-
-def give_memory_back() -> None:
-    """Let the C library return what is freed to the kernel at once, for the whole process."""
-    if not sys.platform.startswith("linux"):
-        return
-    with suppress(OSError, AttributeError):  # musl has no mallopt, and needs none
-        mallopt = ctypes.CDLL(None).mallopt
-        for option, value in _MALLOC_OPTIONS.items():
-            mallopt(option, value)

@@ -18,7 +18,7 @@ from typing import Generic, ParamSpec, TypeVar
 import duckdb
 
 from duckwarp.engine.layout import Resources
-from duckwarp.engine.memory import Budget, give_memory_back
+from duckwarp.engine.memory import Budget
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
 from duckwarp.redaction import without_passwords
@@ -34,9 +34,6 @@ EXTENSION_FILE = "postgres_scanner.duckdb_extension"
 SECRET = "duckwarp_server"
 # Each of DuckDB's threads sorts and writes with buffers of its own.
 THREAD_BYTES = 80_000_000
-# What DuckDB frees in pieces of this size it gives back at once: kept, it adds up to 100 MB while
-# row groups of long text are written. At 4 MB it takes a twentieth of the time of a copy.
-FLUSH_THRESHOLD = "16MB"
 # How long a session waits for a lock that can be had at once, if at all.
 AT_ONCE = "100ms"
 
@@ -100,14 +97,12 @@ def open_session(
 
     Raises `ExtensionMissing`.
     """
-    give_memory_back()
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_persistent_secrets": False,
         "memory_limit": f"{resources.duckdb_bytes}B",
         "threads": resources.threads,
-        "allocator_bulk_deallocation_flush_threshold": FLUSH_THRESHOLD,
         "temp_directory": str(spill.folder),
     }
     connection = duckdb.connect(":memory:", config=config)

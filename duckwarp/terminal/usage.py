@@ -315,7 +315,7 @@ Memory = Annotated[
         metavar="SIZE",
         envvar="DUCKWARP_MEMORY",
         parser=_size,
-        help="The resident memory of the whole process, at least 320MB. "
+        help="The resident memory of the whole process, at least 256MB. "
         "[default: 1GB, or half of what is free where that is less]",
         show_default=False,
     ),
