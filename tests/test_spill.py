@@ -228,7 +228,7 @@ class Watch:
         return [
             path
             for path in self.seen
-            if path.is_relative_to(folder) and path.suffix not in (".lock", ".parquet", ".md")
+            if path.is_relative_to(folder) and path.name.startswith("duckdb_temp")
         ]
 
 
