@@ -18,14 +18,14 @@ import typer
 
 from duckwarp.errors import Terminated
 from duckwarp.settings import Settings
-from duckwarp.terminal import usage
+from duckwarp.terminal import streams, usage
 from duckwarp.terminal.endings import Commands, Manner, print_document
-from duckwarp.terminal.record import Files, Record
+from duckwarp.terminal.files import Files
+from duckwarp.terminal.record import Record
 from duckwarp.terminal.usage import ExitCode
 from duckwarp.version import __version__
 
 if TYPE_CHECKING:
-    from duckwarp.events import EventStore
     from duckwarp.source.registry import Selection
     from duckwarp.terminal.audience import Audience
 
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Looked for before parsing, because what the parser refuses is told in this manner, too.
     manner = Manner(json="--json" in given, verbose=not {"-v", "--verbose"}.isdisjoint(given))
+    streams.open_closed()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with _signals_raise() as received:
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if code == ExitCode.USAGE:
             manner.record.begin_refused(given)
         manner.record.end(code)
+        streams.settle()
     raise SystemExit(code)
 
 
@@ -224,7 +226,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
     if plan:
         raise typer.Exit(_show_plan(selection, settings, json))
     audience = Audience(quiet=quiet, json=json)
-    raise typer.Exit(_export(selection, settings, audience, record.store, period))
+    raise typer.Exit(_export(selection, settings, audience, record, period))
 
 
 @app.command(cls=usage.Command, epilog=usage.SOURCES_EPILOG)
@@ -416,8 +418,9 @@ def demo(
     with demo_database(keep=keep, dsn=dsn) as database:
         settings = Settings(dsn=database.dsn, output_dir=output)
         selection = Selection(publication=DEMO_PUBLICATION)
-        store = context.obj.record.begin(Files(), publication=DEMO_PUBLICATION)
-        code = _export(selection, settings, Audience(), store)
+        record: Record = context.obj.record
+        record.begin(Files(), publication=DEMO_PUBLICATION)
+        code = _export(selection, settings, Audience(), record)
     kept = database if keep else None
     show(partial(demo_page, output, DEMO_SOURCE, kept), sys.stdout)
     raise typer.Exit(code)
@@ -427,19 +430,20 @@ def _export(
     selection: Selection,
     settings: Settings,
     audience: Audience,
-    store: EventStore,
+    record: Record,
     period: str | None = None,
 ) -> ExitCode:
     from duckwarp.exporter import run_export
     from duckwarp.results import SourceState
 
-    with audience.listening(selection.publication or "export", store):
-        report = run_export(
-            selection, settings, store, publication=selection.publication, period=period
-        )
+    title = selection.publication
+    with audience.listening(title or "export", record.store):
+        report = run_export(selection, settings, record.store, publication=title, period=period)
     failed = report.of_state(SourceState.FAILED)
     code = ExitCode.SOURCE_FAILED if failed else ExitCode.OK
-    audience.report(report, code)
+    undelivered = audience.report(report, code)
+    if undelivered is not None:
+        record.warn_undelivered(undelivered)
     return code
 
 

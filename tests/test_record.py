@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from duckwarp import exporter
 from duckwarp.cli import main
-from tests.support import Database, dsn_with
+from tests.support import Database
 from tests.test_interrupt import ENDLESS, PATIENCE_SECONDS, reading, wait_until
 
 AGES = "adhd_summary_open_referrals_age"
@@ -206,11 +207,20 @@ def test_a_plan_and_help_are_no_runs(demo_dsn: str, kept: Kept) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_says_what_it_had_published(
-    database: Database, tmp_path: Path, kept: Kept, number: signal.Signals, code: int
+@pytest.mark.parametrize(
+    ("publish", "published"), [pytest.param("each", ["a"]), pytest.param("together", [])]
+)
+def test_an_interrupted_run_says_what_it_had_published(  # noqa: PLR0917
+    database: Database,
+    tmp_path: Path,
+    kept: Kept,
+    number: signal.Signals,
+    code: int,
+    publish: str,
+    published: list[str],
 ) -> None:
     database.execute(f"CREATE VIEW a AS SELECT 7 AS n; {ENDLESS}")
-    arguments = ["--schema", "public", "--dsn", dsn_with(database.dsn), "--jobs", "1", "--json"]
+    arguments = ["--schema", "public", "--dsn", database.dsn, "--publish", publish, "--json"]
     with subprocess.Popen(
         [sys.executable, "-m", "duckwarp", "export", *arguments, *kept.options],
         cwd=tmp_path,
@@ -227,8 +237,43 @@ def test_an_interrupted_run_says_what_it_had_published(
     assert (document["exit_code"], document["run_id"]) == (code, kept.end["run_id"])
     assert kept.end["context"]["exit_code"] == code
     assert document["error"] == kept.end["context"]["error"]
-    published = [each["canonical_code"] for each in document["results"]]
-    assert published == [path.stem for path in sorted((tmp_path / "output").glob("*.parquet"))]
+    assert [each["canonical_code"] for each in document["results"]] == published
+    files = sorted((tmp_path / "output").glob("?.parquet"))
+    assert [path.stem for path in files] == published
     assert document["totals"]["exported"] == len(published)
     assert kept.metric("last_run_sources", state="exported") == len(published)
     assert kept.metric("last_run_exit_code") == code
+
+
+STREAMS = {
+    "closed": ">&- 2>&- <&-",
+    "full": ">/dev/full 2>/dev/full",
+    "read by nobody": "2>&1 | true",
+}
+
+
+@pytest.mark.parametrize("options", ["", "--json"])
+@pytest.mark.parametrize("streams", STREAMS.values(), ids=STREAMS)
+def test_an_export_does_not_depend_on_who_reads_its_streams(
+    demo_dsn: str, tmp_path: Path, kept: Kept, streams: str, options: str
+) -> None:
+    command = [sys.executable, "-m", "duckwarp", "export", AGES, "--dsn", demo_dsn, *kept.options]
+    script = f"( {shlex.join(command)} {options}; echo $? > code ) {streams}"
+    subprocess.run(["/bin/sh", "-c", script], cwd=tmp_path, check=False, timeout=PATIENCE_SECONDS)
+    assert (tmp_path / f"output/{AGES}.parquet").exists()
+    assert kept.end["context"]["exit_code"] == 0
+    assert (tmp_path / "code").read_text() == "0\n"
+    undelivered = [each for each in kept.events if each["stage"] == "record"]
+    assert len(undelivered) == (streams != STREAMS["closed"])
+
+
+def test_a_failure_is_recorded_when_nobody_reads_the_streams(tmp_path: Path, kept: Kept) -> None:
+    command = [sys.executable, "-m", "duckwarp", "export", AGES, "--dsn", "host=/nowhere"]
+    subprocess.run(
+        ["/bin/sh", "-c", f"{shlex.join([*command, '--json', *kept.options])} >&- 2>/dev/full"],
+        cwd=tmp_path,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert kept.end["context"]["exit_code"] == 3
+    assert kept.metric("last_run_exit_code") == 3

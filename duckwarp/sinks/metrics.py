@@ -66,6 +66,7 @@ def write_metrics(path: Path, run: LastRun) -> None:
     publication = run.publication
     if publication is None:
         publication = next(iter(previous)) if len(previous) == 1 else ""
+    publication = publication.encode(errors="backslashreplace").decode()
     text = generate_latest(_registry(run, publication, previous.get(publication, 0.0)))
     with _beside(path) as beside:
         with beside.open("wb") as file:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from duckwarp.events import EventStore
+from duckwarp.events import Event, EventStore
 from duckwarp.progress import Display, PlainLines, Quiet
 from duckwarp.results import RunReport
 from duckwarp.terminal.documents import report_document
 from duckwarp.terminal.endings import print_document
 from duckwarp.terminal.render import show
 from duckwarp.terminal.report import report_page
+from duckwarp.terminal.streams import tolerated
 from duckwarp.terminal.usage import ExitCode
 
 
@@ -33,16 +34,33 @@ class Audience:
     def listening(self, title: str, store: EventStore) -> Iterator[None]:
         """Show the run that is called `title` live, by the events of `store`, until the end."""
         display = self._display(title)
-        store.add_listener(display.listen)
-        with display:
+
+        def listen(event: Event) -> None:
+            with tolerated():
+                display.listen(event)
+
+        store.add_listener(listen)
+        with ExitStack() as leaving:
+            with tolerated():
+                display.__enter__()
+            leaving.enter_context(tolerated())
+            leaving.callback(display.__exit__, None, None, None)
             yield
 
-    def report(self, report: RunReport, code: ExitCode) -> None:
-        """Show what the run did."""
-        if self.json:
-            print_document(report_document(report, code))
-        if not self.quiet:
-            show(partial(report_page, report), sys.stderr if self.json else sys.stdout)
+    def report(self, report: RunReport, code: ExitCode) -> OSError | None:
+        """Show what the run did; why standard output did not take it, if so."""
+        try:
+            if self.json:
+                print_document(report_document(report, code))
+            elif not self.quiet:
+                show(partial(report_page, report), sys.stdout)
+            sys.stdout.flush()
+        except OSError as error:
+            return error
+        if self.json and not self.quiet:
+            with tolerated():
+                show(partial(report_page, report), sys.stderr)
+        return None
 
     def _display(self, title: str) -> Display:
         if self.quiet:

@@ -6,7 +6,6 @@ No traceback unless it is asked for, and no password in any of it.
 from __future__ import annotations
 
 import json
-import sys
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from duckwarp.redaction import without_passwords
 from duckwarp.terminal import wording
 from duckwarp.terminal.documents import error_document
 from duckwarp.terminal.record import Record
+from duckwarp.terminal.streams import say, tolerated
 from duckwarp.terminal.usage import ExitCode
 
 # Typer exports only some leaves of its parser's errors; this is the root of them all.
@@ -115,7 +115,7 @@ def _unexpected(error: Exception, manner: Manner) -> ExitCode:
     """A fault of duckwarp: its kind and place; its own words only on demand, as all tracebacks."""
     if manner.verbose:
         lines = traceback.format_exception(error)
-        print(without_passwords("".join(lines)), end="", file=sys.stderr)
+        say(without_passwords("".join(lines)), end="")
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
     hint = None if manner.verbose else "--verbose shows the traceback"
@@ -124,10 +124,11 @@ def _unexpected(error: Exception, manner: Manner) -> ExitCode:
 
 def _tell(message: str, code: ExitCode, manner: Manner, hint: str | None = None) -> ExitCode:
     told = wording.one_line(without_passwords(message))
-    print(f"error: {told}", file=sys.stderr)
+    say(f"error: {told}")
     if hint is not None:
-        print(f"hint: {hint}", file=sys.stderr)
+        say(f"hint: {hint}")
     manner.record.fail(told)
     if manner.json:
-        print_document(error_document(told, code, manner.record.report))
+        with tolerated():
+            print_document(error_document(told, code, manner.record.report))
     return code

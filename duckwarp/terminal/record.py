@@ -6,10 +6,8 @@ It begins before anything can go wrong and ends with the exit code, however the 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,8 @@ from duckwarp.sinks.account import Account
 from duckwarp.sinks.asking import INSTALL, is_asked_for, is_installed
 from duckwarp.sinks.process import peak_memory_bytes
 from duckwarp.terminal import wording
+from duckwarp.terminal.files import Files, named_files
+from duckwarp.terminal.streams import say
 
 if TYPE_CHECKING:
     from duckwarp.sinks.lineage import Lineage
@@ -31,15 +31,6 @@ if TYPE_CHECKING:
 SIGNAL_EXIT = 128  # a shell's exit code for a signal is its number and this
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """Where the record is kept; what is None is not."""
-
-    events: Path | None = None
-    log: Path | None = None
-    metrics: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +61,9 @@ class _Kept:
         self.store.emit(event)
 
     def warn(self, message: str) -> None:
-        """Say what of the record is missing."""
-        self.tell(EventType.WARNING, message, EventLevel.WARNING, stage="lineage")
-        print(f"warning: {message}", file=sys.stderr)
+        """Say what somebody does not get to know."""
+        self.tell(EventType.WARNING, message, EventLevel.WARNING, stage="record")
+        say(f"warning: {message}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,8 +92,8 @@ class Record:
         publication: str | None = None,
         label: str | None = None,
         period: str | None = None,
-    ) -> EventStore:
-        """Open what is kept; the store that the run tells its events to.
+    ) -> None:
+        """Open what is kept.
 
         `label` is what the metrics call the publication. Raises `RunError` where one of the files
         cannot be written, once the others are there to tell it.
@@ -134,14 +125,18 @@ class Record:
             self._kept.warn(f"OpenLineage is asked for, and its client is not installed: {INSTALL}")
         if self._unwritable:
             raise RunError("; ".join(self._unwritable))
-        return store
 
     def begin_refused(self, arguments: Sequence[str]) -> None:
         """Begin the record of an export whose arguments were refused, in the files they name."""
         is_run = "export" in arguments[:1] and "--plan" not in arguments
         if self._kept is None and is_run:
             with contextlib.suppress(RunError):
-                self.begin(_named_files(arguments))
+                self.begin(named_files(arguments))
+
+    def warn_undelivered(self, error: OSError) -> None:
+        """Say that the report of the run did not arrive; what it tells of is there."""
+        if self._kept is not None:
+            self._kept.warn(f"cannot write the report to standard output: {error.strerror}")
 
     def fail(self, message: str) -> None:
         """Remember what the user is told of the command's failure."""
@@ -163,7 +158,7 @@ class Record:
             kept.log.close()
         problems = [*_incomplete(kept), _write_metrics(kept, report, exit_code)]
         for problem in filter(None, problems):
-            print(f"warning: {wording.one_line(problem)}", file=sys.stderr)
+            say(f"warning: {wording.one_line(problem)}")
 
     def _tell_the_end(self, kept: _Kept, report: RunReport, exit_code: int) -> None:
         words = f"run {report.run_id} ended with exit code {exit_code}"
@@ -191,19 +186,6 @@ class Record:
         except OSError as error:
             self._unwritable.append(_cannot_write(what, path, error))
             return None
-
-
-def _named_files(arguments: Sequence[str]) -> Files:
-    """The files that the arguments name, read without the parser that has refused them."""
-    pairs = dict(itertools.pairwise(arguments))
-    pairs |= {
-        name: value for name, _, value in (word.partition("=") for word in arguments) if value
-    }
-    events, log, metrics = (
-        Path(pairs[option]) if pairs.get(option) else None
-        for option in ("--events", "--log-file", "--metrics-file")
-    )
-    return Files(events=events, log=log, metrics=metrics)
 
 
 def _lineage(account: Account) -> Lineage | None:

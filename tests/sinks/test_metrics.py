@@ -110,10 +110,18 @@ def test_what_is_there_and_no_metrics_is_replaced(tmp_path: Path) -> None:
     assert value(path, "last_success_timestamp_seconds") == 0
 
 
-def test_a_name_with_quotes_is_read_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        pytest.param('odd "name"\\\n', 'odd "name"\\\n', id="quotes and lines"),
+        pytest.param("caf\u00e9", "caf\u00e9", id="letters"),
+        pytest.param("half \udc80", "half \\udc80", id="no text"),
+    ],
+)
+def test_any_name_is_read_back(tmp_path: Path, name: str, want: str) -> None:
     path = tmp_path / "duckwarp.prom"
-    write_metrics(path, last_run(publication='odd "name"\\\n'))
-    assert value(path, "last_run_exit_code", publication='odd "name"\\\n') == 0
+    write_metrics(path, last_run(publication=name))
+    assert value(path, "last_run_exit_code", publication=want) == 0
 
 
 def test_every_user_may_read_the_file_and_nothing_is_left_beside_it(
