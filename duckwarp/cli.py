@@ -167,6 +167,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
     max_row_drop: usage.MaxRowDrop = DEFAULTS.max_row_drop_percent,
     on_drift: usage.OnDriftChoice = DEFAULTS.on_drift,
     mode: usage.Mode = DEFAULTS.mode,
+    skip_unchanged: usage.SkipUnchanged = DEFAULTS.skip_unchanged,
     verify: usage.VerifyFirst = DEFAULTS.verify,
     period: usage.Period = None,
     plan: usage.PlanOnly = False,
@@ -221,6 +222,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
         max_row_drop_percent=max_row_drop,
         on_drift=on_drift,
         mode=mode,
+        skip_unchanged=skip_unchanged,
         verify=verify,
     )
     if plan:

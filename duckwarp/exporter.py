@@ -46,6 +46,7 @@ from duckwarp.results import (
 )
 from duckwarp.retrying import RUN_ENDS, Ledger, source_tried, whole_run_tried
 from duckwarp.settings import Publish, Settings
+from duckwarp.skipping import remember_published, traces_of, unread
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import open_snapshot
@@ -143,6 +144,8 @@ def run_export(
                 [ledger.outcomes[code] for code in ledger.sources],
                 ledger.changes,
             )
+            if settings.skip_unchanged:
+                remember_published(staging, outcomes, ledger.traces)
     report = RunReport(
         run_id=events.run_id,
         output_dir=str(settings.output_dir),
@@ -254,6 +257,10 @@ def _export_all(run: Run, ledger: Ledger) -> None:
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
     comments = table_comments(connection, present)
+    if run.settings.skip_unchanged:
+        ledger.traces.update(traces_of(run, present, columns, comments))
+        ledger.outcomes.update(unread(run, present, ledger.traces))
+        present = [source for source in present if source.code not in ledger.outcomes]
     telling.batch_started(run.tell, len(present), run.snapshot.address)
     numbers = itertools.count(1)
     started: set[str] = set()

@@ -100,8 +100,9 @@ class SourceState(StrEnum):
 class SourceOutcome:
     """One source in the report of a run: the public result and what the result has no field for.
 
-    A skipped source has no `result`; `reason` says why it was skipped or failed. `size_bytes` and
-    `seconds` are of the Parquet file and of the whole export of that source.
+    A skipped source has no `result`; `reason` says why it was skipped, failed or not read.
+    `size_bytes` and `seconds` are of the Parquet file and of the whole export of that source.
+    `read` is False for one that did not have to be.
     """
 
     code: str
@@ -112,6 +113,7 @@ class SourceOutcome:
     seconds: float = 0.0
     losses: tuple[Loss, ...] = ()
     notes: tuple[str, ...] = ()
+    read: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

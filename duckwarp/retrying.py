@@ -28,6 +28,7 @@ from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotToo
 from duckwarp.output.publishing import Change
 from duckwarp.results import SourceOutcome
 from duckwarp.settings import Publish, Settings
+from duckwarp.skipping import Trace
 from duckwarp.source.faults import words_pass
 from duckwarp.source.registry import Source
 from duckwarp.source.snapshot import holds
@@ -50,13 +51,15 @@ RUN_ENDS = (SnapshotLost, SnapshotTooOld)
 class Ledger:
     """What a run knows beyond one snapshot, by code: its sources, and how those done have ended.
 
-    `changes` are the staged files that are still to be put in place.
+    `changes` are the staged files that are still to be put in place, `traces` what is to be
+    remembered of each source.
     """
 
     sources: dict[str, Source] = field(default_factory=dict)
     outcomes: dict[str, SourceOutcome] = field(default_factory=dict)
     suspects: set[str] = field(default_factory=set)
     changes: dict[str, Change] = field(default_factory=dict)
+    traces: dict[str, Trace] = field(default_factory=dict)
 
 
 def whole_run_tried(work: Callable[[], T], settings: Settings, tell: Telling, ledger: Ledger) -> T:

@@ -84,8 +84,9 @@ class Settings:
 
     `wait_seconds` is how long another run in the same folder is waited for. `all_or_nothing` puts
     no source in place where one has failed. `mode` is that of the published files, None what the
-    umask gives. A source that lost more than `max_row_drop_percent` of its rows fails. `verify`
-    compares each file with its table before it is published.
+    umask gives. `skip_unchanged` does not read what shows no load since it was published. A source
+    that lost more than `max_row_drop_percent` of its rows fails. `verify` compares each file with
+    its table before it is published.
     """
 
     dsn: str | None = field(default=None, repr=False)
@@ -113,6 +114,7 @@ class Settings:
     mode: int | None = None
     max_row_drop_percent: float | None = None
     on_drift: OnDrift = OnDrift.WARN
+    skip_unchanged: bool = False
     verify: bool = False
 
     def __post_init__(self) -> None:

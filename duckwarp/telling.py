@@ -14,7 +14,7 @@ from duckwarp.errors import DuckwarpError
 from duckwarp.events import EventLevel, EventSink, EventType, create_event
 from duckwarp.output.comparing import Drift
 from duckwarp.redaction import without_hidden
-from duckwarp.results import ExportResult, Loss, RunReport, SourceState
+from duckwarp.results import ExportResult, Loss, RunReport, SourceOutcome, SourceState
 from duckwarp.settings import ServerAddress
 from duckwarp.source.metadata import Column
 from duckwarp.source.registry import Source
@@ -229,6 +229,25 @@ def source_exported(
         size_bytes=size_bytes,
         seconds=round(seconds, 3),
         snapshot_id=snapshot_id,
+        parquet_path=result.parquet_path,
+        metadata_path=result.metadata_path,
+    )
+
+
+def source_not_read(tell: Telling, outcome: SourceOutcome) -> None:
+    """Nothing was loaded into the source since it was published."""
+    result = outcome.result or ExportResult.failure(outcome.code, "")
+    tell(
+        EventType.STAGE_COMPLETED,
+        "export",
+        f"{outcome.state.value} {outcome.code}: {outcome.reason}",
+        source=outcome.code,
+        state=outcome.state.value,
+        read=False,
+        rows=result.row_count,
+        columns=result.column_count,
+        size_bytes=outcome.size_bytes,
+        seconds=0.0,
         parquet_path=result.parquet_path,
         metadata_path=result.metadata_path,
     )

@@ -49,10 +49,11 @@ ARROWS = {
     "copying": {"checking", "source", "engine", "output", "planning", "telling"},
     "cataloguing": {"engine", "output"},
     "lanes": {"source", "engine", "copying"},
-    "retrying": {"source", "copying", "output", "telling"},
+    "skipping": {"source", "copying", "output", "telling"},
+    "retrying": {"source", "copying", "output", "skipping", "telling"},
     "exporter": {
         *("admission", "copying", "engine", "events", "lanes", "output", "placing"),
-        *("checking", "retrying", "source", "telling"),
+        *("checking", "retrying", "skipping", "source", "telling"),
     },
     "doctor": {"source", "engine", "output"},
     "verifying": {"source", "engine", "output"},

@@ -33,6 +33,7 @@ from duckwarp.source.connection import (
     server_address,
 )
 from duckwarp.source.faults import noted
+from duckwarp.source.loads import load_marks
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Selection, Source, find_sources, find_sources_again
 from duckwarp.source.relations import REACHED, RelationKind
@@ -59,7 +60,8 @@ class Snapshot:
     `taken_at` is the server's clock just before the snapshot, in UTC; `began` is when its first
     lock was asked for, on this machine's clock that nobody sets.
     `locks` are the statements by which it locked their relations, for other sessions to repeat;
-    `unlocked` has the reason, by source code, for each relation whose lock could not be had.
+    `unlocked` has the reason, by source code, for each relation whose lock could not be had, and
+    `marks`, where they were asked for, what shows later whether something was loaded since.
     """
 
     connection: psycopg.Connection[Any] = field(repr=False)
@@ -73,6 +75,7 @@ class Snapshot:
     sources: tuple[Source, ...]
     locks: tuple[str, ...]
     unlocked: dict[str, SourceError]
+    marks: dict[str, str] = field(default_factory=dict)
 
     @property
     def age_seconds(self) -> float:
@@ -119,6 +122,8 @@ def open_snapshot(
         session_settings = known_settings(connection) | chosen
         apply_settings(connection, chosen)
         glance = find_sources(connection, selection, settings.registry_schema)
+        # Before the snapshot: what is counted in them is in it.
+        marks = load_marks(connection, glance) if settings.skip_unchanged else {}
         began = time.monotonic()
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
@@ -138,6 +143,7 @@ def open_snapshot(
             sources=sources,
             locks=tuple(locks.taken),
             unlocked=locks.refused,
+            marks=marks,
         )
 
 

@@ -47,6 +47,7 @@ def _result(outcome: SourceOutcome) -> Document:
     result = {} if outcome.result is None else dataclasses.asdict(outcome.result)
     return result | {
         "state": outcome.state.value,
+        "read": outcome.read,
         "seconds": outcome.seconds,
         "size_bytes": outcome.size_bytes,
         "losses": [dataclasses.asdict(loss) for loss in outcome.losses],

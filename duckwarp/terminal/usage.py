@@ -464,6 +464,15 @@ OnDriftChoice = Annotated[
         "or fails its source.",
     ),
 ]
+SkipUnchanged = Annotated[
+    bool,
+    _option(
+        _PUBLISHING,
+        "--skip-unchanged",
+        help="Do not read sources into which nothing was loaded since they were published, as the "
+        "registry's last_load_at and the server's counters of plain tables say.",
+    ),
+]
 Mode = Annotated[
     int | None,
     _option(
