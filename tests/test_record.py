@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -15,11 +16,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from duckwarp import exporter
+from duckwarp import exporter, telling
 from duckwarp.cli import main
+from duckwarp.events import EventType
 from tests.support import Database
 from tests.test_interrupt import ENDLESS, PATIENCE_SECONDS, reading, wait_until
 
+PAGE = (Path(__file__).parent.parent / "docs/record.md").read_text(encoding="utf-8")
 AGES = "adhd_summary_open_referrals_age"
 MINIMUM_BYTES = 10_000_000
 
@@ -98,6 +101,21 @@ def test_a_run_that_went_well_ends_with_its_figures(
     assert kept.metric("last_run_exit_code", publication=AGES) == 0
     assert kept.metric("last_run_sources", state="exported") == 1
     assert kept.metric("last_run_parquet_bytes") == figures["size_bytes"]
+
+
+def test_the_page_of_the_record_has_every_name(demo_dsn: str, tmp_path: Path, kept: Kept) -> None:
+    out = ["--output", str(tmp_path / "out")]
+    assert run("export", AGES, "--dsn", demo_dsn, *out, *kept.options) == 0
+    for name in (*kept.end, *kept.end["context"], *EventType):
+        assert f"`{name}`" in PAGE
+    text = (tmp_path / "m.prom").read_text(encoding="utf-8")
+    written = {family.name for family in text_string_to_metric_families(text)}
+    assert set(re.findall(r"\| `(duckwarp_[a-z_]+)", PAGE)) == written
+    words = Path(str(telling.__file__)).read_text(encoding="utf-8")
+    told = re.findall(r'EventType\.[A-Z_]+,\s*"(\w+)"', words)
+    for stage in {*told, telling.RETRY_STAGE, *telling.COPY_STAGES, "record"}:
+        assert f"`{stage}`" in PAGE
+    assert len(set(told)) > 4
 
 
 def broken(*_: object, **__: object) -> None:

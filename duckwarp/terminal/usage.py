@@ -54,7 +54,7 @@ Where the database is: --dsn, else DUCKWARP_DSN, else DATABASE_URL, else libpq's
 PG* variables, service and password files, else POSTGRES_HOST, POSTGRES_PORT,
 POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD.
 A password in --dsn is visible to every user of the machine while duckwarp runs:
-prefer the environment or a password file.
+prefer DUCKWARP_DSN, a password file (PGPASSFILE) or a service (PGSERVICE).
 """
 
 ROOT_EXAMPLES = """
