@@ -18,6 +18,7 @@ from duckwarp.output.folder import (
     published_bytes,
     try_to_write,
 )
+from duckwarp.output.staging import STAGING_FOLDER
 from duckwarp.settings import Order, SortIn
 from duckwarp.sizes import size_text
 from duckwarp.source.registry import Source
@@ -60,6 +61,9 @@ def _writable(name: str, folder: Path) -> Check:
     place = existing(folder)
     if not place.is_dir():
         return failed(name, f"{place} is not a folder", "name another one")
+    if (folder / STAGING_FOLDER).is_symlink():
+        finding = f"{STAGING_FOLDER} in {folder} is a symbolic link, which no run follows"
+        return failed(name, finding, "find out who has put it there, and remove it")
     try:
         try_to_write(folder)
     except OSError as error:
@@ -129,27 +133,27 @@ def _table_bytes(source: Source) -> int:
 
 
 def earlier_runs(examination: Examination) -> Iterator[Check]:
-    """Who else is at work in the folders, and what dead runs have left."""
+    """Who else is at work in the output folder, and what dead runs have left."""
     settings = examination.settings
-    folders = {settings.output_dir} | ({settings.temp_dir} if settings.temp_dir else set())
-    for folder in sorted(folders):
-        try:
-            found = leftovers(folder)
-        except OSError as error:
-            raise RunError(f"{folder} cannot be read: {error.strerror}") from error
-        if found.living:
-            finding = f"a run is at work in {folder}"
-            yield warning(
-                "earlier runs", finding, "wait until it has ended", living=len(found.living)
-            )
-        elif found.dead:
-            finding = f"a dead run has left {size_text(found.dead_bytes)} in {folder}"
-            yield warning(
-                "earlier runs",
-                finding,
-                "the next run takes care of it",
-                dead_runs=len(found.dead),
-                dead_bytes=found.dead_bytes,
-            )
-        else:
-            yield ok("earlier runs", f"no run is at work in {folder}, and none has left anything")
+    yield _earlier("earlier runs", settings.output_dir, alone=True)
+    if settings.temp_dir is not None and settings.temp_dir != settings.output_dir:
+        # Several runs may share it.
+        yield _earlier("earlier runs", settings.temp_dir, alone=False)
+
+
+def _earlier(name: str, folder: Path, *, alone: bool) -> Check:
+    try:
+        found = leftovers(folder)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read: {error.strerror}") from error
+    if found.living and alone:
+        finding = f"{folder} is held by {', '.join(found.living)}"
+        return warning(name, finding, "wait for it with --wait SECONDS")
+    if found.begun:
+        finding = f"a dead run has left a half-published set in {folder}"
+        return warning(name, finding, "the next run completes it", dead_runs=len(found.dead))
+    if found.dead:
+        finding = f"a dead run has left {size_text(found.dead_bytes)} in {folder}"
+        figures = {"dead_runs": len(found.dead), "dead_bytes": found.dead_bytes}
+        return warning(name, finding, "the next run removes it", **figures)
+    return ok(name, f"none is in the way in {folder}, and none has left anything")

@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from duckwarp.output.lock import LOCK_NAME, NOTE_NAME, read_note
+from duckwarp.output.publishing import has_begun
 from duckwarp.output.staging import LOCK_SUFFIX, RUN_PREFIX, STAGING_FOLDER
 
 TRIAL_BYTES = 64 * 1024
@@ -27,10 +29,14 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """The runs that have a folder of their own here: those at work, and those that are dead."""
+    """The runs that have a folder of their own here.
+
+    `living` says who each of those at work is; of the `dead`, `begun` had begun to publish.
+    """
 
     living: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
     dead_bytes: int = 0
 
 
@@ -71,11 +77,15 @@ def leftovers(folder: Path) -> Leftovers:
     if base.is_symlink() or not base.is_dir():
         return Leftovers()
     runs = sorted(path for path in base.glob(f"{RUN_PREFIX}*") if path.is_dir())
-    living = tuple(run.name for run in runs if _is_held(base / f"{run.name}{LOCK_SUFFIX}"))
-    dead = [run for run in runs if run.name not in living]
+    living = [run for run in runs if _is_held(base / f"{run.name}{LOCK_SUFFIX}")]
+    dead = [run for run in runs if run not in living]
+    # It has the folder from before its own folder is made.
+    held = _is_held(base / LOCK_NAME)
+    holder = str(read_note(base / NOTE_NAME) or "another run")
     return Leftovers(
-        living=living,
+        living=(holder,) if held else tuple(run.name for run in living),
         dead=tuple(run.name for run in dead),
+        begun=tuple(run.name for run in dead if has_begun(run)),
         dead_bytes=sum(_size_of(run) for run in dead),
     )
 

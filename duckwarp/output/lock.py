@@ -80,7 +80,7 @@ def _acquire(
     deadline = time.monotonic() + wait_seconds
     waited = False
     while not _acquired(base, lock):
-        holder = _read_note(base / NOTE_NAME)
+        holder = read_note(base / NOTE_NAME)
         if time.monotonic() >= deadline:
             raise Locked(base.parent, None if holder is None else str(holder), wait_seconds)
         if not waited:
@@ -124,7 +124,7 @@ def _write_note(path: Path, holder: Holder) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def _read_note(path: Path) -> Holder | None:
+def read_note(path: Path) -> Holder | None:
     """Who holds the folder; None where the note is missing or is no such note."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from filelock import FileLock
 from psycopg.conninfo import conninfo_to_dict
 
 from duckwarp.cli import main
@@ -20,8 +19,10 @@ from duckwarp.doctor.checks import Step, made
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine import session
 from duckwarp.output.folder import Disk
-from duckwarp.output.staging import STAGING_FOLDER
-from duckwarp.settings import Settings
+from duckwarp.output.publishing import JOURNAL_NAME
+from duckwarp.output.staging import STAGING_FOLDER, open_staging
+from duckwarp.settings import MIN_MEMORY_BYTES, Settings
+from duckwarp.sizes import size_text
 from duckwarp.source import reach as reaching
 from duckwarp.source import server as asking
 from duckwarp.source.registry import Selection
@@ -354,9 +355,9 @@ class TestExtension:
 
 class TestMemory:
     def test_enough(self, demo_dsn: str, tmp_path: Path) -> None:
-        found = check(examined(demo_dsn, tmp_path, memory_bytes=320_000_000), "memory")
+        found = check(examined(demo_dsn, tmp_path, memory_bytes=MIN_MEMORY_BYTES), "memory")
         assert found.status is Status.OK
-        assert "320 MB for a run" in found.finding
+        assert f"{size_text(MIN_MEMORY_BYTES)} for a run" in found.finding
 
     def test_more_than_there_is(self, demo_dsn: str, tmp_path: Path) -> None:
         found = check(examined(demo_dsn, tmp_path, memory_bytes=1000 * TB), "memory")
@@ -366,10 +367,12 @@ class TestMemory:
     def test_less_than_the_minimum(
         self, demo_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("duckwarp.engine.memory.free_memory_bytes", lambda: 500_000_000)
+        monkeypatch.setattr(
+            "duckwarp.engine.memory.free_memory_bytes", lambda: 2 * MIN_MEMORY_BYTES - 2
+        )
         found = check(examined(demo_dsn, tmp_path), "memory")
         assert found.status is Status.FAILED
-        assert "320 MB" in found.finding
+        assert size_text(MIN_MEMORY_BYTES) in found.finding
 
 
 class TestRegistry:
@@ -515,6 +518,14 @@ class TestFolders:
             diagnosis = diagnose(None, dataclasses.replace(settings, **{setting: place}))
             assert check(diagnosis, name).status is status, place
 
+    def test_a_link_in_the_place_of_the_staging_area_is_not_followed(
+        self, demo_dsn: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / STAGING_FOLDER).symlink_to("/tmp")
+        found = check(examined(demo_dsn, tmp_path), "output folder")
+        assert found.status is Status.FAILED
+        assert "symbolic link" in found.finding
+
     def test_there_must_be_room_for_the_files(
         self, demo_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -544,9 +555,9 @@ class TestFolders:
             return int(check(diagnosis, "disk").figures["needed_disk_bytes"])
 
         in_memory = needed(1_000_000_000)
-        assert needed(330_000_000) == 2 * in_memory
-        assert needed(330_000_000, sort_in="postgres") == in_memory
-        assert needed(330_000_000, order="none") == in_memory
+        assert needed(MIN_MEMORY_BYTES) == 2 * in_memory
+        assert needed(MIN_MEMORY_BYTES, sort_in="postgres") == in_memory
+        assert needed(MIN_MEMORY_BYTES, order="none") == in_memory
 
 
 class TestEarlierRuns:
@@ -563,13 +574,27 @@ class TestEarlierRuns:
         assert found.figures["dead_bytes"] >= 100_000
         assert (run / "half.parquet").exists()
 
-    def test_one_at_work_is_told(self, demo_dsn: str, tmp_path: Path) -> None:
+    def test_one_that_had_begun_to_publish_is_told(self, demo_dsn: str, tmp_path: Path) -> None:
         run = tmp_path / STAGING_FOLDER / "run-0123456789ab"
         run.mkdir(parents=True)
-        with FileLock(f"{run}.lock"):
+        (run / JOURNAL_NAME).write_text("{}")
+        found = check(examined(demo_dsn, tmp_path), "earlier runs")
+        assert found.status is Status.WARNING
+        assert "completes it" in str(found.advice)
+
+    def test_one_at_work_is_told_with_its_name(self, demo_dsn: str, tmp_path: Path) -> None:
+        with open_staging(tmp_path, run_id="export-of-the-night"):
             found = check(examined(demo_dsn, tmp_path), "earlier runs")
         assert found.status is Status.WARNING
-        assert "at work" in found.finding
+        assert "held by run export-of-the-night (process" in found.finding
+        assert check(examined(demo_dsn, tmp_path), "earlier runs").status is Status.OK
+
+    def test_another_may_use_the_temporary_folder(self, demo_dsn: str, tmp_path: Path) -> None:
+        temp = tmp_path / "temp"
+        with open_staging(temp, run_id="export-of-the-night"):
+            diagnosis = examined(demo_dsn, tmp_path / "output", temp_dir=temp)
+        statuses = [c.status for c in diagnosis.checks if c.name == "earlier runs"]
+        assert statuses == [Status.OK, Status.OK]
 
 
 class TestSteps:
