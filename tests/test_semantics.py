@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.promises import ROOT, is_there
+
 PAGE = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
 NAMED = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", PAGE)
 # A promise begins with its words in bold.
@@ -16,19 +15,9 @@ PROMISES = re.findall(r"^- (\*\*.*?)(?=^- |^#|\n\n|\Z)", PAGE, re.MULTILINE | re
 LINKS = re.findall(r"\]\((?!http)([^)#]+)(?:#([\w-]+))?\)", PAGE)
 
 
-def functions_in(path: Path) -> set[str]:
-    """The tests of a file, those of a class as `Class::test`."""
-    found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        inner = node.body if isinstance(node, ast.ClassDef) else [node]
-        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
-        found |= {prefix + each.name for each in inner if isinstance(each, ast.FunctionDef)}
-    return {name for name in found if name.rpartition("::")[2].startswith("test_")}
-
-
 @pytest.mark.parametrize(("path", "test"), NAMED, ids=[test for _, test in NAMED])
 def test_a_named_test_is_there(path: str, test: str) -> None:
-    assert test in functions_in(ROOT / path)
+    assert is_there(f"{path}::{test}")
 
 
 def test_every_promise_names_one() -> None:
