@@ -1,6 +1,6 @@
-"""The cases that are about a run and its surroundings: the tests that each of them names are there.
+"""The cases that are about a run and its surroundings: the tests that each names are there.
 
-`tests/cases/ops.jsonl` has a line for each: where it was reported, what users expect, and its tests.
+`tests/cases/ops.jsonl` has a line for each: where it was reported, what users expect, its tests.
 """
 
 from __future__ import annotations
