@@ -32,7 +32,7 @@ from duckwarp.errors import SnapshotTooOld, SourceError
 from duckwarp.output.dataset import FOOTER_KEY, Dataset, dataset_of, footer_text
 from duckwarp.output.parquet import read_facts
 from duckwarp.output.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
-from duckwarp.output.space import check_space
+from duckwarp.output.space import check_space, free_text
 from duckwarp.output.staging import Staging, staged
 from duckwarp.planning import Experience, explain_encoding, plan_source
 from duckwarp.results import ParquetFacts
@@ -137,6 +137,7 @@ def copied(
         plan = _with_descriptions(plan, source, columns)
         check_longest(plan.layout.longest_bytes, run.memory_bytes)
         check_space(run.spill, plan.layout.spill_bytes)
+        free = free_text(run.spill.place)
         try:
             rows = _copy(run, plan, path)
             facts = read_facts(path, expected_rows=rows)
@@ -156,7 +157,7 @@ def copied(
                 raise Deferred from met
             before, experience = experience, _learned(experience, met, plan)
             if experience == before:
-                raise SourceError(_reason(run, met)) from met
+                raise SourceError(_reason(run, met, free)) from met
             telling.copy_repeated(run.tell, source.code, _WHY[type(met)])
     with run.turn:
         check_still_the_same(connection, source)
@@ -200,8 +201,8 @@ _WHY = {
 }
 
 
-def _reason(run: Run, met: Exception) -> str:
-    """Why the source failed, and what to change."""
+def _reason(run: Run, met: Exception, free: str) -> str:
+    """Why the source failed, and what to change; `free` is what could be spilled at its start."""
     if not isinstance(met, OutOfMemory):
         return str(met)
     advice = [f"allow more than --memory {size_text(run.memory_bytes)}"]
@@ -211,7 +212,9 @@ def _reason(run: Run, met: Exception) -> str:
         limit = size_text(run.settings.temp_limit_bytes)
         advice.append(f"let the sort spill more than --temp-limit {limit}")
     elif met.spilling:
-        advice.append(f"name a larger disk than that of {run.spill.place} with --temp-dir")
+        advice.append(
+            f"name a larger disk than {run.spill.place}, which had {free}, with --temp-dir"
+        )
     return f"ran out of {'temporary space' if met.spilling else 'memory'}: {met}; {_either(advice)}"
 
 

@@ -340,7 +340,9 @@ def _failed(tell: Telling, source: Source, error: str, seconds: float) -> Source
 
 def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
     """One source from lock to staged files; what goes wrong with it becomes its outcome."""
-    started, free = time.monotonic(), free_text(run.staging.output_dir)
+    started = time.monotonic()
+    places = dict.fromkeys((run.settings.output_dir, run.spill.place))
+    free = ", ".join(f"{place} had {free_text(place)}" for place in places)
     try:
         admit(run.snapshot, source, columns, run.settings)
         plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
@@ -372,16 +374,14 @@ def _staged(
 
 def _reason(run: Run, error: Exception, free: str) -> str:
     """Why a source failed. A fault of duckwarp's own fails its source, too, and not the others."""
-    folder = run.settings.output_dir
     if isinstance(error, DuckwarpError):
         reason = without_hidden(str(error))
     elif isinstance(error, OSError):
-        reason = why_not_written(error, folder)
+        reason = why_not_written(error, run.settings.output_dir)
     else:
         words = without_passwords(str(error))
         return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
-    room = f"; {folder} had {free} when its export began"
-    return f"{reason}{room}" if is_disk_full(error) else reason
+    return f"{reason}; {free} when its export began" if is_disk_full(error) else reason
 
 
 def _document(

@@ -7,6 +7,7 @@ what order, is `output/publishing.py`'s matter.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +64,7 @@ def judged(staging: Staging, settings: Settings, tell: Telling, code: str) -> Ve
     """
     check_place(staging.output_dir, code)
     change = compare(staging.folder, staging.output_dir, code)
+    _give_mode(staging, settings.mode, change)
     if not change.parquet:
         return Verdict(change=change)
     before = shape_of(published(staging, code).parquet)
@@ -74,6 +76,14 @@ def judged(staging: Staging, settings: Settings, tell: Telling, code: str) -> Ve
         *_drift(settings, tell, code, before, after),
     )
     return Verdict(change=change, notes=notes)
+
+
+def _give_mode(staging: Staging, mode: int | None, change: Change) -> None:
+    """Published files that stay get the mode that was asked for, and keep all else."""
+    pair = published(staging, change.code)
+    for path, is_news in ((pair.parquet, change.parquet), (pair.markdown, change.markdown)):
+        if mode is not None and not is_news and stat.S_IMODE(path.stat().st_mode) != mode:
+            path.chmod(mode)
 
 
 def _collapse(

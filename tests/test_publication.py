@@ -349,6 +349,20 @@ def test_published_files_have_the_mode(
     assert published_files(tmp_path) == FILES
 
 
+def test_an_unchanged_file_gets_the_mode_and_keeps_all_else(
+    three: Database, tmp_path: Path
+) -> None:
+    export(three, PUBLIC, tmp_path, mode=0o600)
+    before = identities(tmp_path)
+    report = export(three, PUBLIC, tmp_path, mode=0o644)
+    assert set(states(report).values()) == {SourceState.UNCHANGED}
+    after = identities(tmp_path)
+    assert {name: found[:3] for name, found in after.items()} == {
+        name: found[:3] for name, found in before.items()
+    }
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
+
+
 @pytest.mark.parametrize("mode", [0o1777, 0o044, 0, -1, 0o244])
 def test_a_mode_that_nobody_can_want_is_refused(mode: int) -> None:
     with pytest.raises(UsageError, match="--mode takes three octal digits"):

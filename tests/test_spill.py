@@ -342,6 +342,7 @@ class TestTooLittleRoom:
             reason = failure(loaded, tmp_path / "o", temp_dir=disk, **SPILLING)
             assert "disk is full" in reason or "ran out of temporary space" in reason
             assert "--temp-dir" in reason
+            assert f"{disk}, which had 10.5 MB free" in reason
             assert published_files(disk) == set()
 
     @pytest.mark.usefixtures("unforeseen")
