@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from duckwarp.results import ExportResult, RunReport
     from duckwarp.settings import Compression, Settings, SpecialValues
     from duckwarp.source.registry import Selection
+    from duckwarp.verify import verify_files, verify_published
+    from duckwarp.verifying.verdicts import Agreement, VerificationReport
 
 _HOMES = {
+    "Agreement": "duckwarp.verifying.verdicts",
     "Compression": "duckwarp.settings",
     "DuckwarpError": "duckwarp.errors",
     "Event": "duckwarp.events",
@@ -45,9 +48,13 @@ _HOMES = {
     "export_publication_to_parquet": "duckwarp.exporter",
     "export_source_to_parquet": "duckwarp.exporter",
     "run_export": "duckwarp.exporter",
+    "VerificationReport": "duckwarp.verifying.verdicts",
+    "verify_files": "duckwarp.verify",
+    "verify_published": "duckwarp.verify",
 }
 
 __all__ = [
+    "Agreement",
     "Compression",
     "DuckwarpError",
     "Event",
@@ -60,11 +67,14 @@ __all__ = [
     "Selection",
     "Settings",
     "SpecialValues",
+    "VerificationReport",
     "__version__",
     "create_event",
     "export_publication_to_parquet",
     "export_source_to_parquet",
     "run_export",
+    "verify_files",
+    "verify_published",
 ]
 
 

@@ -73,9 +73,12 @@ def open_check(
     from duckwarp.verifying.bench import open_bench
     from duckwarp.verifying.staged import require_equal
 
-    connections = min(_connections(settings), resources.threads)
-    limit_bytes = max(resources.duckdb_bytes // 2, MIN_DUCKDB_BYTES)
-    with open_bench(snapshot, connections, limit_bytes, resources.threads) as bench:
+    own = replace(
+        resources,
+        connections=min(_connections(settings), resources.threads),
+        duckdb_bytes=max(resources.duckdb_bytes // 2, MIN_DUCKDB_BYTES),
+    )
+    with open_bench(snapshot, own) as bench:
         yield Check(
             require_equal=partial(require_equal, bench),
             uses_snapshot=snapshot.connection in bench.readers.connections,

@@ -15,10 +15,12 @@ from pathlib import Path
 from duckwarp.admission import admit
 from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.batches import Asker, open_asker
+from duckwarp.engine.layout import Resources
 from duckwarp.engine.memory import MIN_DUCKDB_BYTES, memory_budget
 from duckwarp.engine.session import resources_of
-from duckwarp.errors import FileUnreadable, RelationMissing, SourceError
+from duckwarp.errors import FileUnreadable, RelationMissing, RunError, SourceError
 from duckwarp.settings import Settings
+from duckwarp.sizes import size_text
 from duckwarp.source.metadata import Column, describe
 from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import Snapshot, open_snapshot
@@ -30,6 +32,8 @@ from duckwarp.verifying.verdicts import Agreement, Finding, Verdict, Verificatio
 
 # What pyarrow takes besides DuckDB: its code, and a batch in Arrow's form.
 ARROW_BYTES = 120_000_000
+# What a process takes that compares T: 295 MB were seen.
+NEEDED_BYTES = 320_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +56,17 @@ def verify_published(
 ) -> VerificationReport:
     """Compare the published file of each source of `selection` with its table.
 
-    Without a selection, each file in the output folder whose name is a code of the registry. With
-    `quick`, rows and NULLs are compared, from the file's footer. Raises `UsageError` and `RunError`
-    as `run_export` does.
+    Without a selection, each file in the output folder, whose name has to be a code of the
+    registry. With `quick`, rows and NULLs are compared, from the file's footer. Raises `UsageError`
+    and `RunError` as `run_export` does.
     """
     started = time.monotonic()
-    budget = memory_budget(settings)
-    resources = resources_of(settings, budget)
-    limit_bytes = max(budget.duckdb_bytes - ARROW_BYTES, MIN_DUCKDB_BYTES)
+    process_bytes, resources = _limits(settings)
     chosen = selection or Selection(everything=True)
     with (
         open_snapshot(chosen, settings, dict(os.environ)) as snapshot,
-        memory_given_back(budget.process_bytes),
-        open_bench(snapshot, resources.connections, limit_bytes, resources.threads) as bench,
+        memory_given_back(process_bytes),
+        open_bench(snapshot, resources) as bench,
     ):
         run = Run(
             settings=settings,
@@ -77,13 +79,38 @@ def verify_published(
         if selection is None:
             sources = tuple(each for each in sources if _path(settings, each).exists())
         columns = describe(snapshot.connection, sources, settings.registry_schema)
-        verdicts = tuple(_timed(run, source, columns.get(source.code, ())) for source in sources)
+        verdicts = [_timed(run, source, columns.get(source.code, ())) for source in sources]
+        if selection is None:
+            verdicts += _unknown(settings, {source.code for source in sources})
     return VerificationReport(
         output_dir=str(settings.output_dir),
-        verdicts=verdicts,
+        verdicts=tuple(sorted(verdicts, key=lambda verdict: verdict.code)),
         seconds=time.monotonic() - started,
         snapshot_time=snapshot.taken_at,
     )
+
+
+def _limits(settings: Settings) -> tuple[int, Resources]:
+    """The memory of the process, and what DuckDB may use. Raises `RunError` if it is too little."""
+    budget = memory_budget(settings)
+    if budget.process_bytes < NEEDED_BYTES:
+        raise RunError(
+            f"a verification needs at least --memory {size_text(NEEDED_BYTES)}, "
+            f"not {size_text(budget.process_bytes)}"
+        )
+    left = max(budget.duckdb_bytes - ARROW_BYTES, MIN_DUCKDB_BYTES)
+    return budget.process_bytes, replace(resources_of(settings, budget), duckdb_bytes=left)
+
+
+def _unknown(settings: Settings, known: set[str]) -> list[Verdict]:
+    """The verdicts on files that no source of the registry is called like."""
+    codes = codes_of_files(None, settings.output_dir, {})
+    reason = "the registry has no source of this code: name its table with --table or --schema"
+    return [
+        Verdict(code=code, agreement=Agreement.FAILED, reasons=(reason,))
+        for code in codes
+        if code not in known
+    ]
 
 
 def _path(settings: Settings, source: Source) -> Path:
@@ -141,14 +168,12 @@ def verify_files(selection: Selection | None, settings: Settings) -> Verificatio
     `UsageError` for a selection of tables, and where nothing matches.
     """
     started = time.monotonic()
-    budget = memory_budget(settings)
-    threads = resources_of(settings, budget).threads
-    limit_bytes = max(budget.duckdb_bytes - ARROW_BYTES, MIN_DUCKDB_BYTES)
+    process_bytes, resources = _limits(settings)
     catalog = read_catalog(settings.output_dir)
     codes = codes_of_files(selection, settings.output_dir, catalog or {})
     with (
-        memory_given_back(budget.process_bytes),
-        open_asker(limit_bytes, threads, MACROS) as asker,
+        memory_given_back(process_bytes),
+        open_asker(resources.duckdb_bytes, resources.threads, MACROS) as asker,
     ):
         verdicts = tuple(
             _file_verdict(settings.output_dir / f"{code}.parquet", asker, catalog) for code in codes

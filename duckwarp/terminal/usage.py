@@ -104,7 +104,7 @@ Exit codes:
 
 VERIFY_EXAMPLES = """
 Examples:
-  duckwarp verify                         every file in output/ that the registry knows
+  duckwarp verify                         every file in output/
   duckwarp verify adhd --output /srv/open
   duckwarp verify --table staging.tbl_adhd_prescribing --memory 512MB
   duckwarp verify adhd --quick            rows and NULLs only, from the footers

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duckwarp.engine.batches import Asker, open_asker
-from duckwarp.engine.layout import connections_for, ranges_of
+from duckwarp.engine.layout import Resources, connections_for, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import names_objects
 from duckwarp.output.parquet import read_facts
@@ -53,16 +53,14 @@ class Bench:
 
 
 @contextlib.contextmanager
-def open_bench(
-    snapshot: Snapshot, connections: int, limit_bytes: int, threads: int
-) -> Iterator[Bench]:
-    """A bench with up to so many sessions beside that of the snapshot.
+def open_bench(snapshot: Snapshot, resources: Resources) -> Iterator[Bench]:
+    """A bench with up to so many sessions, beside that of the snapshot, as the resources have.
 
-    `limit_bytes` is for DuckDB; what Arrow takes comes besides.
+    What Arrow takes of memory comes besides DuckDB's.
     """
     with (
-        open_readers(snapshot, connections) as readers,
-        open_asker(limit_bytes, threads, MACROS) as asker,
+        open_readers(snapshot, resources.connections) as readers,
+        open_asker(resources.duckdb_bytes, resources.threads, MACROS) as asker,
     ):
         yield Bench(traits=snapshot.traits, readers=readers, asker=asker)
 

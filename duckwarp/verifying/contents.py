@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from duckwarp.errors import FileUnreadable
 from duckwarp.results import Loss
 
-# A batch of rows in memory, and the most rows in one: a row group of an ordinary table.
-BATCH_BYTES = 24_000_000
-BATCH_ROWS = 122_880
+# A batch of rows in memory, and the most rows in one: half a row group of an ordinary table.
+BATCH_BYTES = 16_000_000
+BATCH_ROWS = 61_440
 # What is scanned at once by one of DuckDB's threads.
 SLICE_ROWS = 8_192
 # The key under which a file describes itself, and the form of that which is known here.
@@ -104,12 +104,14 @@ class Contents:
 @contextmanager
 def open_contents(path: Path) -> Iterator[Contents]:
     """The file at `path`, with what its footer says. Raises `FileUnreadable`."""
-    with _errors_translated():
-        # System memory goes back to the system, and nothing is read ahead.
-        pa.set_memory_pool(pa.system_memory_pool())
-        file = pq.ParquetFile(path, pre_buffer=False)
-    try:
+    with ExitStack() as ending:
         with _errors_translated():
+            # Its memory goes back to the system, and nothing is read ahead.
+            ending.callback(pa.set_memory_pool, pa.default_memory_pool())
+            pa.set_memory_pool(pa.system_memory_pool())
+            # By its descriptor, whatever the path looks like and is replaced by.
+            opened = ending.enter_context(pa.OSFile(str(path.absolute())))
+            file = ending.enter_context(pq.ParquetFile(opened, pre_buffer=False))
             schema = file.schema_arrow
             logical = [_logical(file.schema, leaf) for leaf in _first_leaves(schema)]
             columns = tuple(map(_column, schema, logical))
@@ -122,8 +124,6 @@ def open_contents(path: Path) -> Iterator[Contents]:
             described_code=described.get("code"),
             order_by=None if order_by is None else tuple(map(str, order_by)),
         )
-    finally:
-        file.close()
 
 
 @contextmanager

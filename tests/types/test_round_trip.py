@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -328,6 +329,28 @@ def test_a_file_of_any_type_is_verified(
     verdict = verdicts[case.name]
     assert verdict.agreement is Agreement.EQUAL, verdict
     assert verdict.finding.rows == (len(case.values) + case.null) * REPEATED
+
+
+def test_a_table_with_a_column_of_every_type_is_verified(world: World, tmp_path: Path) -> None:
+    present = [case for case in CASES if case.name not in world.missing and case.null]
+    columns = ", ".join(f"v_{case.name} {case.type}" for case in present)
+    with world.database.connect() as connection:
+        connection.execute(f"CREATE SCHEMA every; CREATE TABLE every.kind ({columns})".encode())
+        most = max(len(case.values) for case in present)
+        for number in range(most + 1):
+            row = [case.values[number] if number < len(case.values) else None for case in present]
+            texts = [
+                value.expression
+                if isinstance(value, Sql)
+                else sql.Literal(value).as_string(connection)
+                for value in row
+            ]
+            connection.execute(f"INSERT INTO every.kind VALUES ({', '.join(texts)})".encode())
+    exported = export(world.database.dsn, tmp_path, schema="every")
+    [verdict] = verified(world.database, exported, "every").values()
+    assert verdict.agreement is Agreement.EQUAL, verdict
+    assert (verdict.finding.rows, verdict.finding.columns) == (most + 1, len(present))
+    assert len(present) > 150
 
 
 @pytest.mark.parametrize("choice", [SpecialValues.NULL, SpecialValues.TEXT])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp.settings import Settings
+from duckwarp.errors import RunError
+from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.source.registry import Selection
 from duckwarp.verify import verify_published
 from duckwarp.verifying.verdicts import Agreement, Verdict
@@ -300,7 +301,7 @@ def test_a_table_that_was_loaded_since_is_told_apart(demo_copy: Database, tmp_pa
     assert len(after.finding.differing_rows) == 3
 
 
-def test_each_file_that_the_registry_knows_is_looked_at(demo_dsn: str, tmp_path: Path) -> None:
+def test_each_file_is_looked_at(demo_dsn: str, tmp_path: Path) -> None:
     export(demo_dsn, Selection(publication="adhd_s"), tmp_path)
     settings = Settings(dsn=demo_dsn, output_dir=tmp_path)
     found = verify_published(None, settings)
@@ -312,6 +313,18 @@ def test_each_file_that_the_registry_knows_is_looked_at(demo_dsn: str, tmp_path:
     assert agreements["adhd_prevalence_estimates_icb"] is Agreement.MISSING
     assert agreements["adhd_summary_closed_referrals_reason"] is Agreement.SKIPPED
     assert not everything.is_well
+
+
+def test_a_file_that_the_registry_does_not_know_is_not_passed_over(
+    demo_dsn: str, tmp_path: Path
+) -> None:
+    export(demo_dsn, Selection(publication="adhd_p"), tmp_path)
+    (tmp_path / "stranger.parquet").write_bytes(b"")
+    report = verify_published(None, Settings(dsn=demo_dsn, output_dir=tmp_path))
+    assert report.verdicts[-1].code == "stranger"
+    assert report.of(Agreement.FAILED) == report.verdicts[-1:]
+    assert "name its table with --table or --schema" in report.verdicts[-1].reasons[0]
+    assert not report.is_well
 
 
 def test_many_columns_are_compared(database: Database, tmp_path: Path) -> None:
@@ -346,3 +359,11 @@ def test_verification_leaves_the_folder_alone(module_database: Database, path: P
     before = {name: os.stat(path.parent / name) for name in os.listdir(path.parent)}
     verdict(module_database, path)
     assert {name: os.stat(path.parent / name) for name in os.listdir(path.parent)} == before
+
+
+def test_too_little_memory_is_refused(module_database: Database, path: Path) -> None:
+    settings = Settings(
+        dsn=module_database.dsn, output_dir=path.parent, memory_bytes=MIN_MEMORY_BYTES
+    )
+    with pytest.raises(RunError, match="a verification needs at least --memory 320 MB"):
+        verify_published(None, settings)
