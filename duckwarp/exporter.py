@@ -49,7 +49,7 @@ from duckwarp.settings import Publish, Settings
 from duckwarp.skipping import remember_published, traces_of, unread
 from duckwarp.source.metadata import Column, describe, table_comments
 from duckwarp.source.registry import Selection, Source
-from duckwarp.source.snapshot import open_snapshot
+from duckwarp.source.snapshot import Snapshot, open_snapshot
 from duckwarp.telling import Telling
 from duckwarp.version import __version__
 
@@ -216,19 +216,36 @@ def _export_rest(
             discard(staging, code)
         ledger.outcomes.clear()
         ledger.changes.clear()
-    asked = settings
-    settings, budget = set_aside(settings, budget)
-    resources = resources_of(settings, budget)
     with (
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
         telling.snapshot_held(tell, snapshot),
+    ):
+        granted = replace(settings, max_connections=snapshot.sessions)
+        _export_from(snapshot, granted, budget, staging, tell, ledger)
+
+
+def _export_from(  # what a run is made of
+    snapshot: Snapshot,
+    asked: Settings,
+    budget: Budget,
+    staging: Staging,
+    tell: Telling,
+    ledger: Ledger,
+) -> None:
+    """Export what the ledger does not have yet, with the engine that the settings ask for."""
+    settings, budget = set_aside(asked, budget)
+    resources = resources_of(settings, budget)
+    with (
         open_spill(staging, settings) as spill,
         open_check(snapshot, asked, resources) as check,
         memory_given_back(budget.process_bytes),
         open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
     ):
         shared = SharedSnapshot(
-            snapshot_id=snapshot.snapshot_id, settings=snapshot.settings, locks=snapshot.locks
+            snapshot_id=snapshot.snapshot_id,
+            settings=snapshot.settings,
+            locks=snapshot.locks,
+            search_path=snapshot.search_path,
         )
         run = Run(
             settings=settings,

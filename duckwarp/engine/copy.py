@@ -132,7 +132,7 @@ def _rows_copied(session: Session, job: CopyJob) -> int:
     names = enter_snapshot(session, job.shared, len(plan.ranges))
     if len(names) < len(plan.ranges):
         plan = in_one_range(plan)
-    with _search_path(session, plan, names):
+    with _search_path(session, job.shared, plan, names):
         rows = vector_streams(plan, names[: len(plan.ranges)])
         return _executed(session, copy_statement(plan, rows, path))
 
@@ -151,7 +151,9 @@ def _set_up_writing(session: Session, plan: ExportPlan) -> None:
 
 
 @contextlib.contextmanager
-def _search_path(session: Session, plan: ExportPlan, names: list[str]) -> Iterator[None]:
+def _search_path(
+    session: Session, shared: SharedSnapshot, plan: ExportPlan, names: list[str]
+) -> Iterator[None]:
     """No search path while a source is read in which names of objects have to be qualified."""
     if not plan.empty_search_path:
         yield
@@ -160,7 +162,7 @@ def _search_path(session: Session, plan: ExportPlan, names: list[str]) -> Iterat
         execute_on_server(session, name, "SET LOCAL search_path = ''")
     yield
     for name in names:
-        execute_on_server(session, name, "SET LOCAL search_path TO DEFAULT")
+        execute_on_server(session, name, shared.search_path_statement)
 
 
 def _check_types(session: Session, job: CopyJob) -> None:

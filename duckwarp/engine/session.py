@@ -61,12 +61,22 @@ class Session:
 class SharedSnapshot:
     """What further sessions need to read as the first one does.
 
-    The snapshot's id, the settings of its session, and the statements that take its locks.
+    The snapshot's id, the settings of its session, the statements that take its locks, and the
+    search path where that is not the sessions' own already.
     """
 
     snapshot_id: str
     settings: Mapping[str, str]
     locks: tuple[str, ...]
+    search_path: str | None = None
+
+    @property
+    def search_path_statement(self) -> str:
+        """What gives a session its search path, for this transaction."""
+        if self.search_path is None:
+            return "SET LOCAL search_path TO DEFAULT"
+        path = literal(self.search_path)
+        return f"SELECT pg_catalog.set_config('search_path', {path}, true)"
 
 
 def resources_of(settings: Settings, budget: Budget) -> Resources:
@@ -302,6 +312,8 @@ def _enter(
     if not session.reading:
         session.connection.execute("BEGIN TRANSACTION")
     statements = [f"SET TRANSACTION SNAPSHOT {literal(shared.snapshot_id)}"]
+    if shared.search_path is not None:
+        statements.append(shared.search_path_statement)
     statements += [f"SET LOCAL {identifier(k)} = {literal(v)}" for k, v in shared.settings.items()]
     if locks:
         # The run has them: who has to wait stands behind somebody who waits for the run.

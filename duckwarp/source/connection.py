@@ -20,6 +20,8 @@ from duckwarp.settings import SESSION_SETTINGS, ServerAddress
 from duckwarp.source.faults import noted, refusal_noted
 
 APPLICATION_NAME = "duckwarp"
+PG_CATALOG_FIRST = "pg_catalog, "
+NEEDS = "duckwarp needs at least 2 connections: one holds the snapshot"
 CONNECT_TIMEOUT_SECONDS = 10
 
 # The variables by which libpq itself is told where to go. Any one of them takes precedence over the
@@ -127,14 +129,19 @@ def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any
     """
     connection = connect_plainly(conninfo_text, application_name)
     try:
-        # First of all, or a short timeout of the role's would end what comes next.
-        connection.execute("SET statement_timeout = 0")
-        _put_pg_catalog_first(connection)
-        apply_session_settings(connection)
+        prepare(connection)
     except psycopg.Error as error:
         connection.close()
         raise noted(ConnectionFailed(_reason(error, conninfo_text)), error) from None
     return connection
+
+
+def prepare(connection: psycopg.Connection[Any]) -> None:
+    """Make a plain session one of the run's, whatever the defaults of its role."""
+    # First of all, or a short timeout of the role's would end what comes next.
+    connection.execute("SET statement_timeout = 0")
+    _put_pg_catalog_first(connection)
+    apply_session_settings(connection)
 
 
 def connect_plainly(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
@@ -162,13 +169,14 @@ def _put_pg_catalog_first(connection: psycopg.Connection[Any]) -> None:
     Where a path names pg_catalog, it is searched in that place, and first of all otherwise
     (PostgreSQL manual, `search_path`).
     """
-    path = _search_path(connection)
+    path = search_path(connection)
     if "pg_catalog" in path:
         query = "SELECT pg_catalog.set_config('search_path', %s, false)"
-        connection.execute(query, [f"pg_catalog, {path.removeprefix('pg_catalog, ')}"])
+        connection.execute(query, [PG_CATALOG_FIRST + path.removeprefix(PG_CATALOG_FIRST)])
 
 
-def _search_path(connection: psycopg.Connection[Any]) -> str:
+def search_path(connection: psycopg.Connection[Any]) -> str:
+    """The session's, as text."""
     row = connection.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
     assert row is not None
     return str(row[0])
@@ -196,8 +204,12 @@ def apply_settings(connection: psycopg.Connection[Any], settings: Mapping[str, s
     connection.execute(sql.SQL("; ").join(statements))
 
 
-def server_address(connection: psycopg.Connection[Any]) -> ServerAddress:
+def server_address(
+    connection: psycopg.Connection[Any], *, takes_options: bool = True
+) -> ServerAddress:
     """What another connection needs to reach the same server as the same role.
+
+    A pooler takes no options: the search path has to be set in the sessions themselves then.
 
     Only what was given is passed on: another libpq may be older, and reads the environment itself.
     The host and the port are those that answered, of several that may have been named.
@@ -216,8 +228,8 @@ def server_address(connection: psycopg.Connection[Any]) -> ServerAddress:
         parameters["hostaddr"] = info.hostaddr
     else:
         parameters.pop("hostaddr", None)
-    path = _search_path(connection)
-    if path.startswith("pg_catalog, "):
+    path = search_path(connection)
+    if path.startswith(PG_CATALOG_FIRST) and takes_options:
         # An option of the connection's is its default as well: RESET and TO DEFAULT keep it.
         option = path.replace("\\", r"\\").replace(" ", r"\ ")
         parameters["options"] = f"{parameters.get('options', '')} -c search_path={option}".strip()
@@ -271,6 +283,11 @@ _EXHAUSTED = re.compile(
 
 def with_advice(reason: str) -> str:
     """The server's reason for refusing a connection, with what a run needs if it has no more."""
-    if not _EXHAUSTED.search(reason):
-        return reason
-    return f"{reason} (duckwarp needs at least 2 connections: one holds the snapshot)"
+    if _EXHAUSTED.search(reason):
+        return f"{reason} ({NEEDS})"
+    if "unsupported startup parameter" in reason:
+        return (
+            f"{reason} (a pooler refuses it: leave PGOPTIONS and options out, or name it in the "
+            "pooler's ignore_startup_parameters)"
+        )
+    return reason

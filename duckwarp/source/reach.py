@@ -20,10 +20,17 @@ from psycopg.errors import error_from_result
 
 from duckwarp.errors import ConnectionFailed
 from duckwarp.settings import SESSION_SETTINGS, Settings
-from duckwarp.source.connection import APPLICATION_NAME, connect_plainly, resolve_conninfo
+from duckwarp.source.connection import (
+    APPLICATION_NAME,
+    NEEDS,
+    connect_plainly,
+    resolve_conninfo,
+)
 
 # A pooler lets those wait whom it has no server session for: for two minutes by default.
 ANSWER_SECONDS = 10.0
+# One more than two is not worth a longer wait.
+_FURTHER_SECONDS = 2.0
 # A pooler that lends out its sessions in turn may give another one at first.
 _TURNS = 4
 _PID = b"SELECT pg_catalog.pg_backend_pid()"
@@ -74,6 +81,53 @@ def examining(
         yield connection, reach
 
 
+def is_pooled(connection: psycopg.Connection[Any], own: str | None = None) -> bool:
+    """Whether something stands between that gives the server's sessions other numbers.
+
+    `own` is the server's number for the session, if it is known.
+    """
+    return (own or _asked(connection, _PID)) != str(connection.info.backend_pid)
+
+
+def sessions_within_reach(connection: psycopg.Connection[Any], conninfo: str, wanted: int) -> int:
+    """How many sessions a run may have, `connection` among them: as many as it wants, or fewer.
+
+    A server refuses one too many, and a run is content then; a pooler lets it wait. So those of a
+    pooler are tried for. Raises `ConnectionFailed` where it lends no second one, or one session to
+    several in turn: before anything was set in a session that others are lent as well.
+    """
+    own = _asked(connection, _PID)
+    if not is_pooled(connection, own):
+        return wanted
+    with contextlib.ExitStack() as held:
+        try:
+            second = held.enter_context(_another(conninfo))
+            lent = _is_lent(second, own)
+        except (ConnectionFailed, psycopg.Error) as error:
+            raise _too_small(error) from None
+        if lent:
+            raise ConnectionFailed(
+                "a pooler stands between that lends one session of the server to several in turn, "
+                "and a snapshot does not stay in it: connect to the server itself, or to a pool "
+                "with pool_mode = session"
+            )
+        sessions = 2
+        while sessions < wanted:
+            try:
+                _asked(held.enter_context(_another(conninfo)), _PID, seconds=_FURTHER_SECONDS)
+            except (ConnectionFailed, psycopg.Error):
+                break
+            sessions += 1
+    return sessions
+
+
+def _too_small(error: Exception) -> ConnectionFailed:
+    reason = error.reason if isinstance(error, ConnectionFailed) else " ".join(str(error).split())
+    refused = ConnectionFailed(f"the pooler gives no second session: {reason}; {NEEDS}")
+    refused.may_pass = True
+    return refused
+
+
 def _begin(connection: psycopg.Connection[Any]) -> None:
     """Begin to ask, without the timeouts and the search path that others may have chosen."""
     connection.execute("BEGIN READ ONLY")
@@ -90,7 +144,7 @@ def _begin(connection: psycopg.Connection[Any]) -> None:
 def _tried(first: psycopg.Connection[Any], conninfo: str, wanted: int) -> Reach:
     """Hold up to `wanted` sessions at once, of which `first` is one, and leave them again."""
     own = _asked(first, _PID)
-    pooler = Pooler.NONE if own == str(first.info.backend_pid) else Pooler.SESSION
+    pooler = Pooler.SESSION if is_pooled(first, own) else Pooler.NONE
     refusal: str | None = None
     others: list[psycopg.Connection[Any]] = []
     with contextlib.ExitStack() as held:
@@ -143,22 +197,23 @@ def _snapshot_refusal(
     return None
 
 
-def _asked(connection: psycopg.Connection[Any], query: bytes) -> str:
-    """The value that the last statement gives, empty for none, within `ANSWER_SECONDS`.
+def _asked(connection: psycopg.Connection[Any], query: bytes, seconds: float | None = None) -> str:
+    """The value that the last statement gives, empty for none, within so many seconds.
+
+    They are `ANSWER_SECONDS` unless said.
 
     Raises `psycopg.Error`.
     """
     pgconn = connection.pgconn
     pgconn.send_query(query)
-    deadline = time.monotonic() + ANSWER_SECONDS
+    seconds = ANSWER_SECONDS if seconds is None else seconds
+    deadline = time.monotonic() + seconds
     value, error = "", None
     while True:
         while pgconn.is_busy():
             remaining = max(0.0, deadline - time.monotonic())
             if not select.select([pgconn.socket], [], [], remaining)[0]:
-                raise psycopg.OperationalError(
-                    f"no session of the server within {ANSWER_SECONDS:.0f} s"
-                )
+                raise psycopg.OperationalError(f"no session of the server within {seconds:.0f} s")
             pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:

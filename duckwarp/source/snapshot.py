@@ -22,19 +22,23 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from duckwarp.errors import RelationMissing, RunError, SourceError
-from duckwarp.settings import ServerAddress, Settings
+from duckwarp.settings import MIN_CONNECTIONS, ServerAddress, Settings
 from duckwarp.source.access import is_still_the_same
 from duckwarp.source.connection import (
     APPLICATION_NAME,
+    PG_CATALOG_FIRST,
     apply_settings,
-    connect,
+    connect_plainly,
     known_settings,
+    prepare,
     resolve_conninfo,
+    search_path,
     server_address,
 )
 from duckwarp.source.faults import noted
 from duckwarp.source.loads import load_marks
 from duckwarp.source.pgtypes import ServerTraits
+from duckwarp.source.reach import is_pooled, sessions_within_reach
 from duckwarp.source.registry import Selection, Source, find_sources, find_sources_again
 from duckwarp.source.relations import REACHED, RelationKind
 
@@ -58,7 +62,8 @@ class Snapshot:
     """An open transaction, the id of its snapshot, and the sources seen in it.
 
     `taken_at` is the server's clock just before the snapshot, in UTC; `began` is when its first
-    lock was asked for, on this machine's clock that nobody sets.
+    lock was asked for, on this machine's clock that nobody sets. `sessions` is how many a run may
+    have, this one among them; `search_path` is what they have to set, if they do not come with it.
     `locks` are the statements by which it locked their relations, for other sessions to repeat;
     `unlocked` has the reason, by source code, for each relation whose lock could not be had, and
     `marks`, where they were asked for, what shows later whether something was loaded since.
@@ -68,8 +73,10 @@ class Snapshot:
     snapshot_id: str
     taken_at: datetime
     began: float
+    sessions: int
     application_name: str
     address: ServerAddress
+    search_path: str | None
     settings: dict[str, str]
     traits: ServerTraits
     sources: tuple[Source, ...]
@@ -89,8 +96,10 @@ def session(settings: Settings, environ: dict[str, str]) -> Iterator[psycopg.Con
     conninfo = resolve_conninfo(settings.dsn, environ)
     with (
         _errors_translated(),
-        contextlib.closing(connect(conninfo, APPLICATION_NAME)) as connection,
+        contextlib.closing(connect_plainly(conninfo, APPLICATION_NAME)) as connection,
     ):
+        sessions_within_reach(connection, conninfo, MIN_CONNECTIONS)
+        prepare(connection)
         yield connection
 
 
@@ -117,7 +126,12 @@ def open_snapshot(
     """
     conninfo = resolve_conninfo(settings.dsn, environ)
     name = f"{APPLICATION_NAME} {secrets.token_hex(4)}"
-    with _errors_translated(), contextlib.closing(connect(conninfo, name)) as connection:
+    with (
+        _errors_translated(),
+        contextlib.closing(connect_plainly(conninfo, name)) as connection,
+    ):
+        sessions = sessions_within_reach(connection, conninfo, settings.max_connections)
+        prepare(connection)
         chosen = _chosen(settings)
         session_settings = known_settings(connection) | chosen
         apply_settings(connection, chosen)
@@ -126,6 +140,8 @@ def open_snapshot(
         marks = load_marks(connection, glance) if settings.skip_unchanged else {}
         began = time.monotonic()
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        pooled = is_pooled(connection)
+        path = search_path(connection)
         locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
         _lock_ahead(locks, glance)
         taken_at = _moment_of_snapshot(connection)
@@ -136,8 +152,10 @@ def open_snapshot(
             snapshot_id=_export_snapshot(connection),
             taken_at=taken_at,
             began=began,
+            sessions=sessions,
             application_name=name,
-            address=server_address(connection),
+            address=server_address(connection, takes_options=not pooled),
+            search_path=path if pooled and path.startswith(PG_CATALOG_FIRST) else None,
             settings=session_settings,
             traits=server_traits(connection),
             sources=sources,
