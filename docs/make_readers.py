@@ -43,10 +43,19 @@ these read row groups side by side, and need to be told:
 
 """
 
-DESCRIPTIONS = """Each column's description and PostgreSQL type are metadata of its field in the Arrow schema, which the
-footer has under the key `ARROW:schema`, in base64. pandas, Spark and chDB do not show them: the schema can
-be read beside them with pyarrow.
+DESCRIPTIONS = """Each column's description and PostgreSQL type are metadata of its field in the Arrow schema, which some
+readers show:
 
+"""
+
+FOOTER = """
+The same and more is in the footer as JSON, under the key `duckwarp`. These give its text, as in
+`json.loads(text)["columns"]`, with `key` for `"duckwarp"`:
+
+"""
+
+SCHEMAS_ELSEWHERE = """
+pandas, Spark and chDB show neither: read them with pyarrow beside.
 """
 
 
@@ -78,7 +87,8 @@ def page(observed: dict[str, Any]) -> str:
         "\n".join(_types(observed, READERS[half:])) + "\n",
         "## What becomes of each kind of file\n\n" + "\n".join(_files(observed)) + "\n",
         "## Rows in the file's order\n\n" + ORDER + "\n".join(_orders()) + "\n",
-        "## Descriptions\n\n" + DESCRIPTIONS + "\n".join(_descriptions()) + "\n",
+        "## Descriptions\n\n" + DESCRIPTIONS + "\n".join(_described("field")) + "\n",
+        FOOTER.lstrip() + "\n".join(_described("footer")) + "\n" + SCHEMAS_ELSEWHERE,
         "## Exceptions\n",
         *_exceptions(observed),
     ]
@@ -125,13 +135,11 @@ def _orders() -> Iterator[str]:
             yield f"- {reader.name}: `{reader.in_order}`"
 
 
-def _descriptions() -> Iterator[str]:
+def _described(where: str) -> Iterator[str]:
     for reader in READERS:
-        if reader.field is not None:
-            yield f"- {reader.name}: `{reader.field}`"
-    for reader in READERS:
-        if reader.footer is not None and reader.field is None:
-            yield f"- {reader.name}, the footer's text as it is: `{reader.footer}`"
+        code = getattr(reader, where)
+        if code is not None:
+            yield f"- {reader.name}: `{code}`"
 
 
 def _exceptions(observed: dict[str, Any]) -> Iterator[str]:
