@@ -103,6 +103,7 @@ def _exported(event: Event) -> SourceOutcome:
     return SourceOutcome(
         code=result.canonical_code,
         state=SourceState(context["state"]),
+        read=context.get("read", True),
         result=result,
         size_bytes=context["size_bytes"],
         seconds=context["seconds"],

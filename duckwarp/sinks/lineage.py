@@ -27,8 +27,10 @@ from duckwarp.telling import Described
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
 
-# How long the end of a run waits for a backend that takes no event.
+# How long a backend may take for an event before the end of a run waits no more, and the client
+# for its start, which is a matter of this machine.
 PATIENCE_SECONDS = 2.0
+START_SECONDS = 10.0
 
 
 class Lineage:
@@ -110,29 +112,35 @@ def _new_id(moment: datetime) -> str:
 
 
 class _Delivery:
-    """The thread that hands steps to the client, one after the other."""
+    """The thread that hands steps to the client, one after the other.
+
+    `_since` is when the backend was last heard, or had something to take after it was idle.
+    """
 
     def __init__(self) -> None:
         self._steps: SimpleQueue[Step | None] = SimpleQueue()
         self._put = 0
+        self._settled = 0
         self._delivered = 0
-        self._moved_at = time.monotonic()
+        self._is_ready = False
+        self._is_down = False
+        self._since = time.monotonic()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._deliver, name="duckwarp-lineage", daemon=True)
         self._thread.start()
 
     def put(self, step: Step) -> None:
         """Deliver the step, some time."""
+        if self._settled == self._put and not self._is_down:
+            self._since = time.monotonic()
         self._put += 1
         self._steps.put(step)
 
     def close(self) -> str | None:
         """Wait while steps are delivered; what was not, in words."""
         self._steps.put(None)
-        closed_at = time.monotonic()
-        while self._thread.is_alive():
-            if time.monotonic() - max(closed_at, self._moved_at) > PATIENCE_SECONDS:
-                break
+        self._thread.join(0.2)
+        while self._thread.is_alive() and not self._takes_too_long():
             self._thread.join(0.05)
         lost = self._put - self._delivered
         if not lost and self._error is None:
@@ -142,10 +150,14 @@ class _Delivery:
             reason = f"{type(self._error).__name__}: {self._error}"
         return f"{lost} of {self._put} OpenLineage events were not delivered ({reason})"
 
+    def _takes_too_long(self) -> bool:
+        patience_seconds = PATIENCE_SECONDS if self._is_ready else START_SECONDS
+        return time.monotonic() - self._since > patience_seconds
+
     def _deliver(self) -> None:
         try:
             client = _client()
-            self._moved_at = time.monotonic()
+            self._is_ready, self._since = True, time.monotonic()
             for step in self._waiting():
                 self._emit(client, step)
             client.close(PATIENCE_SECONDS)
@@ -163,9 +175,12 @@ class _Delivery:
             client.emit(run_event(step))
         except Exception as error:
             self._error = self._error or error
+            self._is_down = True
         else:
             self._delivered += 1
-            self._moved_at = time.monotonic()
+            self._is_down = False
+            self._since = time.monotonic()
+        self._settled += 1
 
 
 def _client() -> OpenLineageClient:
