@@ -173,6 +173,12 @@ class Failure:
     act: Action | None = None
     locks: bool = False
     retries: int = 0
+    command: str = "export"
+
+    @property
+    def is_export(self) -> bool:
+        """Whether there is a record of it, and retries."""
+        return self.command == "export"
 
 
 ENDLESS = ("--table", "public.endless")
@@ -187,7 +193,7 @@ FAILURES = {
     "no such database": Failure(code=3, words="does not exist", connection={"dbname": "nowhere"}),
     "an option that the server refuses": Failure(
         code=3,
-        words='invalid value for parameter "work_mem"',
+        words="invalid value for parameter",
         connection={"options": f"-c work_mem={IN_OPTIONS}"},
     ),
     "a DSN that cannot be read": Failure(
@@ -230,6 +236,24 @@ FAILURES = {
     ),
     "a fault in a source": Failure(code=1, words="unexpected ValueError", fault=SOURCE_FAULT),
     "a fault in the run": Failure(code=3, words="Traceback", fault=RUN_FAULT),
+    "a doctor with a wrong password": Failure(
+        code=3,
+        words="password authentication failed",
+        connection={"user": "by_file"},
+        command="doctor",
+    ),
+    "an option that the server refuses a doctor": Failure(
+        code=3,
+        words="invalid value for parameter",
+        connection={"options": f"-c work_mem={IN_OPTIONS}"},
+        command="doctor",
+    ),
+    "files that cannot be verified": Failure(
+        code=3,
+        words="password authentication failed",
+        connection={"user": "by_file"},
+        command="verify",
+    ),
     "a lineage backend that is down": Failure(
         code=0,
         words="were not delivered",
@@ -286,8 +310,10 @@ def channels_of(
     files = [word for option in record for word in (option, str(folder / f"{option[2:]}.record"))]
     program = f"{failure.fault}\nfrom duckwarp.cli import main\nmain()"
     start = ["-c", program] if failure.fault else ["-m", "duckwarp"]
-    how = ["--retries", str(failure.retries), "--json", "--verbose"]
-    arguments = ["export", *failure.arguments, *dsn, *out, *files, *how]
+    how = ["--json", "--verbose"]
+    if failure.is_export:
+        how += ["--retries", str(failure.retries), *files]
+    arguments = [failure.command, *failure.arguments, *dsn, *out, *how]
     with subprocess.Popen(
         [sys.executable, *start, *arguments],
         cwd=folder,
@@ -334,9 +360,10 @@ def test_no_failure_shows_a_secret(server: EmbeddedServer, tmp_path: Path, name:
         if failure.locks:
             connection.execute("LOCK TABLE plain")
         channels = channels_of(server, tmp_path, failure, environment)
-    assert channels["events.record"]
-    assert channels["log-file.record"]
-    if failure.code >= 0:
+    if failure.is_export:
+        assert channels["events.record"]
+        assert channels["log-file.record"]
+    if failure.is_export and failure.code >= 0:
         assert b'"run_ended"' in channels["events.record"]
         assert b"duckwarp_last_run_exit_code{" in channels["metrics-file.record"]
     assert leaks(channels) == {}
