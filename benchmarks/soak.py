@@ -2,7 +2,8 @@
 
 After each run every published file has to be whole, all files of the run have to be of one commit,
 and nothing may be left behind or grow: memory, file descriptors, threads, connections, files. First
-through the Python API, all runs in one process, then through the command line.
+through the Python API, all runs in one process, then through the command line, then so that what
+is unchanged is not read: what was loaded must not be taken for unchanged.
 
     python -m benchmarks.soak [--quick] [--runs NUMBER]
 
@@ -36,8 +37,9 @@ from benchmarks.soaking.checking import Folder, Reader, Unsound, checked
 from benchmarks.soaking.loading import PUBLICATION, REGISTRY_SCHEMA, create_publication
 
 DATABASE = "duckwarp_bench_soak"
+KINDS = ("api", "command line", "command line, skipping")
 RUNS = 50
-QUICK_RUNS = 3
+QUICK_RUNS = 2
 STORED = Path(__file__).with_name("results") / "soak.json"
 # What the resident memory may differ by between the second fifth of the runs and the last.
 MAX_GROWTH_BYTES = 16_000_000
@@ -128,7 +130,7 @@ def main() -> None:
         work(*arguments.worker)
         return
     runs = arguments.runs or (QUICK_RUNS if arguments.quick else RUNS)
-    soaks = (Soak(name="api"), Soak(name="command line"))
+    api, command, skipping = soaks = tuple(Soak(name=name) for name in KINDS)
     with (
         database(DATABASE, keep=False) as dsn,
         tempfile.TemporaryDirectory() as folder,
@@ -137,8 +139,10 @@ def main() -> None:
         Reader(folder=Path(folder)) as reader,
     ):
         with _worker(dsn, folder) as worker:
-            _soak(soaks[0], runs, dsn, Path(folder), lambda: _ask(worker))
-        _soak(soaks[1], runs, dsn, Path(folder), lambda: _command(dsn, folder))
+            _soak(api, runs, dsn, Path(folder), lambda: _ask(worker))
+        _soak(command, runs, dsn, Path(folder), lambda: _command(dsn, folder))
+        skip = "--skip-unchanged"
+        _soak(skipping, runs, dsn, Path(folder), lambda: _command(dsn, folder, skip))
         done = loader()
     figures = {soak.name: soak.figures() for soak in soaks}
     figures |= {"loader": done, "reads_meanwhile": reader.reads}
@@ -259,9 +263,9 @@ def work(dsn: str, folder: str) -> None:
         print(json.dumps(asdict(ended)), flush=True)
 
 
-def _command(dsn: str, folder: str) -> Run:
+def _command(dsn: str, folder: str, *more: str) -> Run:
     """A run of the program; its memory is the most that it had."""
-    words = ["export", PUBLICATION, "--registry-schema", REGISTRY_SCHEMA, "--output", folder]
+    words = ["export", PUBLICATION, "--registry-schema", REGISTRY_SCHEMA, "--output", folder, *more]
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "duckwarp", *words, "--json", "--quiet"],

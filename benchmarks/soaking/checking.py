@@ -6,16 +6,20 @@ Reads with pyarrow what DuckDB has written, and knows from `loading.py` what sho
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from benchmarks.soaking.loading import SOURCES, code_of, row_of, rows_of
+from benchmarks.soaking.loading import SOURCES, code_of, last_of, number_of, row_of, rows_of
 
 IN_THE_RUN = frozenset({"exported", "unchanged"})
 SPEAKING_OF_ALL = frozenset({"catalog.parquet", "datapackage.json"})
+# What `--skip-unchanged` remembers, which is all that may stay in the hidden folder.
+HIDDEN, REMEMBERED = ".duckwarp", "exports.json"
 
 
 class Unsound(Exception):
@@ -32,7 +36,7 @@ class Folder:
 
 def generation_in(path: Path) -> int:
     """The generation that a file is of, all of it. Raises `Unsound`."""
-    number = int(path.stem.rpartition("_")[2])
+    number = number_of(path.stem)
     try:
         # Opened once: given a path, pyarrow opens it for the footer and again for the pages.
         with path.open("rb") as file:
@@ -59,21 +63,49 @@ def checked(folder: Path, states: Mapping[str, str], before: Mapping[str, int]) 
     present = {path.stem for path in folder.glob("*.parquet")} & codes
     wanted = {f"{code}{suffix}" for code in present for suffix in (".parquet", ".md")}
     others = {path.name for path in folder.iterdir()} - SPEAKING_OF_ALL
+    if (folder / HIDDEN / REMEMBERED).exists():
+        wanted.add(HIDDEN)
+        others |= {path.name for path in (folder / HIDDEN).iterdir()} - {REMEMBERED}
     if others != wanted:
         raise Unsound(f"unexpected in the folder, or missing: {sorted(others ^ wanted)}")
     generations = {code: generation_in(folder / f"{code}.parquet") for code in sorted(present)}
     for code, generation in generations.items():
         page = (folder / f"{code}.md").read_text(encoding="utf-8")
-        rows = rows_of(int(code.rpartition("_")[2]), generation)
+        rows = rows_of(number_of(code), generation)
         if f"{rows:,}" not in page:
             raise Unsound(f"{code}.md does not say that there are {rows} rows")
-    of_run = {generations[code] for code, state in states.items() if state in IN_THE_RUN}
-    if len(of_run) > 1:
-        raise Unsound(f"the files of one run are of the generations {sorted(of_run)}")
+    of_run = {code: generations[code] for code, state in states.items() if state in IN_THE_RUN}
+    commits = _commits(of_run)
+    if of_run and not commits:
+        raise Unsound(f"the files of one run are of no common commit: {of_run}")
     for code, state in states.items():
         if state not in IN_THE_RUN and generations.get(code) != before.get(code):
             raise Unsound(f"{code} was {state} and has changed all the same")
-    return Folder(generations=generations, run_generation=next(iter(of_run), None))
+    _check_catalog(folder, present)
+    return Folder(generations=generations, run_generation=min(commits, default=None))
+
+
+def _commits(generations: Mapping[str, int]) -> range:
+    """The generations in which all these tables are as they are in their files."""
+    if not generations:
+        return range(0)
+    last = min(last_of(number_of(code), each) for code, each in generations.items())
+    return range(max(generations.values()), last + 1)
+
+
+def _check_catalog(folder: Path, present: Set[str]) -> None:
+    """Whether the catalog, where there is one, has exactly the files that are there."""
+    catalog = folder / "catalog.parquet"
+    if not catalog.exists():
+        return
+    rows = pq.read_table(catalog, columns=["source_code", "row_count", "sha256"]).to_pylist()
+    if {row["source_code"] for row in rows} != present:
+        raise Unsound("the catalog has other datasets than the folder")
+    for row in rows:
+        content = (folder / f"{row['source_code']}.parquet").read_bytes()
+        rows_in_file = pq.read_metadata(BytesIO(content)).num_rows
+        if (row["row_count"], row["sha256"]) != (rows_in_file, sha256(content).hexdigest()):
+            raise Unsound(f"the catalog describes another {row['source_code']}.parquet")
 
 
 @dataclass(slots=True, kw_only=True)

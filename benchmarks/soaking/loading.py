@@ -1,8 +1,8 @@
 """Thirty tables that somebody keeps loading, updating, altering, dropping and creating again.
 
-Every commit brings all tables to the next generation, whose number is in each of their rows. What a
-table holds follows from its number and its generation alone, so that whoever reads it can tell
-whether it is all there, and whether two tables are of one commit.
+Every commit is a generation, and brings the tables to it that do not rest in it; its number is in
+each of their rows. What a table holds follows from its number and its generation alone, so that
+whoever reads it can tell whether it is all there, and whether two tables are of one commit.
 
     python -m benchmarks.soaking.loading DSN SEED    until standard input ends
 """
@@ -25,8 +25,8 @@ PUBLICATION = "soak"
 SOURCES = 30
 REGISTRY_SCHEMA = "soak_registry"
 SCHEMA = "soak_staging"
-# The next commit comes after at most so long.
-LONGEST_PAUSE_SECONDS = 0.3
+# The next commit comes after at most one of these: several within a run, or none between two.
+PAUSES_SECONDS = (0.3, 0.3, 6.0)
 # How long it waits for the locks of a run before it tries again, as a loader should.
 PATIENCE = ("100ms", "100ms", "100ms", "3s")
 _COLUMNS = "id int, generation int, amount numeric(12,2), said text"
@@ -46,6 +46,11 @@ def code_of(number: int) -> str:
     return f"{PUBLICATION}_{number:02}"
 
 
+def number_of(code: str) -> int:
+    """The number of the source of that code."""
+    return int(code.rpartition("_")[2])
+
+
 def rows_of(number: int, generation: int) -> int:
     """How many rows the table has in that generation."""
     return 20 + (number * 37 + generation * 13) % 150
@@ -55,6 +60,18 @@ def row_of(number: int, generation: int, id: int) -> Row:
     """The row as the SQL below makes it."""
     amount = Decimal(id * 125 + generation * 100).scaleb(-2)
     return Row(id, generation, amount, f"row {id} of table {number}, generation {generation}")
+
+
+def rests(number: int, generation: int) -> bool:
+    """Whether the table stays in this generation what it was in the one before."""
+    return (number + generation) % 4 == 0
+
+
+def last_of(number: int, generation: int) -> int:
+    """The last generation in which a table is still as it was made in this one."""
+    while rests(number, generation + 1):
+        generation += 1
+    return generation
 
 
 def _values(number: int, generation: int, first: int = 1) -> str:
@@ -135,22 +152,28 @@ def create_publication(connection: psycopg.Connection[Any]) -> None:
 
 
 def load(connection: psycopg.Connection[Any], generation: int, chance: random.Random) -> list[str]:
-    """Bring every table to the generation, in one transaction; gives what became of them."""
-    done = []
+    """Bring the tables to the generation, in one transaction; gives what became of each."""
+    done, loaded = [], []
     with connection.transaction():
         connection.execute(f"SET LOCAL lock_timeout = '{chance.choice(PATIENCE)}'".encode())
         present = {name for (name,) in connection.execute(_PRESENT, [SCHEMA])}
         for number in range(SOURCES):
+            if rests(number, generation):
+                continue
             ways, weights = list(WAYS), list(WAYS.values())
             (way,) = chance.choices(ways, weights)
             if code_of(number) not in present:
                 way = _replace
             connection.execute(way(number, generation).encode())
             done.append(way.__name__.strip("_"))
-        connection.execute(f"UPDATE {REGISTRY_SCHEMA}.tbl_data_sources SET last_load_at = now()")
+            loaded.append(code_of(number))
+        connection.execute(_LOADED.encode(), [loaded])
     return done
 
 
+_LOADED = f"""
+    UPDATE {REGISTRY_SCHEMA}.tbl_data_sources SET last_load_at = clock_timestamp()
+    WHERE code = ANY(%s)"""
 _PRESENT = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
 _PASSING = (pg_errors.LockNotAvailable, pg_errors.DeadlockDetected)
 
@@ -162,7 +185,7 @@ def main() -> None:
     counts: Counter[str] = Counter()
     generation = 1
     with psycopg.connect(dsn, autocommit=True, application_name="soak loader") as connection:
-        while not _is_over(chance.uniform(0, LONGEST_PAUSE_SECONDS)):
+        while not _is_over(chance.uniform(0, chance.choice(PAUSES_SECONDS))):
             try:
                 counts.update(load(connection, generation + 1, chance))
                 generation += 1
