@@ -138,10 +138,11 @@ def open_snapshot(
         glance = find_sources(connection, selection, settings.registry_schema)
         # Before the snapshot: what is counted in them is in it.
         marks = load_marks(connection, glance) if settings.skip_unchanged else {}
-        began = time.monotonic()
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         pooled = is_pooled(connection)
         path = search_path(connection)
+        began = time.monotonic()
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # No question before the locks: the first one takes the snapshot.
         locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
         _lock_ahead(locks, glance)
         taken_at = _moment_of_snapshot(connection)

@@ -338,6 +338,29 @@ class TestLocks:
         export(two_tables, named("a", "b"), tmp_path)
         assert column_values(tmp_path / "b.parquet", "n") == [7]
 
+    def test_a_load_that_commits_while_its_lock_is_waited_for_is_in_the_file(
+        self, two_tables: Database, tmp_path: Path
+    ) -> None:
+        """A snapshot from before the lock would find the table empty."""
+        loader = two_tables.connect(autocommit=False)
+        loader.execute("TRUNCATE b; INSERT INTO b VALUES (7)")
+        waiting = (
+            "SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE NOT granted AND application_name LIKE 'duckwarp%'"
+        )
+
+        def commit() -> None:
+            with two_tables.connect() as connection:
+                while connection.execute(waiting).fetchone() is None:
+                    pass
+            loader.commit()
+
+        with ThreadPoolExecutor(max_workers=1) as pool, loader:
+            committed = pool.submit(commit)
+            export(two_tables, named("a", "b"), tmp_path)
+            committed.result()
+        assert column_values(tmp_path / "b.parquet", "n") == [7]
+
     @pytest.mark.parametrize(
         "kind", ["TABLE b AS SELECT 1 AS n", "MATERIALIZED VIEW b AS SELECT 1 AS n"]
     )
