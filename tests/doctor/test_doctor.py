@@ -28,7 +28,8 @@ from duckwarp.source import server as asking
 from duckwarp.source.registry import Selection
 from duckwarp.source.server import ServerFacts, server_facts
 from tests.conftest import DatabaseMaker, RoleMaker
-from tests.doctor.conftest import PoolMaker, balancer, free_port
+from tests.doctor.conftest import balancer, free_port
+from tests.poolers import needs_pgbouncer, pgbouncer
 from tests.support import Database, dsn_with
 
 CANARY = "canary-S3cret-of-the-tests"
@@ -185,43 +186,55 @@ class TestPooler:
         assert check(diagnosis, "pooler").finding == "no pooler stands between"
         assert check(diagnosis, "snapshot").status is Status.OK
 
-    def test_one_that_lends_sessions_for_good_is_well(
-        self, demo_dsn: str, make_pool: PoolMaker, tmp_path: Path
-    ) -> None:
-        diagnosis = examined(make_pool(demo_dsn, "session"), tmp_path)
+    @pytest.mark.pooler
+    @needs_pgbouncer
+    def test_one_that_lends_sessions_for_good_is_well(self, demo_dsn: str, tmp_path: Path) -> None:
+        with pgbouncer(Database(dsn=demo_dsn), pool_mode="session") as dsn:
+            diagnosis = examined(dsn, tmp_path)
         assert check(diagnosis, "pooler").status is Status.OK
         assert "pooler stands between" in check(diagnosis, "pooler").finding
         assert check(diagnosis, "snapshot").status is Status.OK
 
+    @pytest.mark.pooler
+    @needs_pgbouncer
     def test_one_that_lends_them_for_a_transaction_fails(
-        self, demo_dsn: str, make_pool: PoolMaker, tmp_path: Path
+        self, demo_dsn: str, tmp_path: Path
     ) -> None:
-        pooled = make_pool(demo_dsn, "transaction")
-        diagnosis = examined(pooled, tmp_path, ADHD)
+        with pgbouncer(Database(dsn=demo_dsn), pool_mode="transaction") as dsn:
+            diagnosis = examined(dsn, tmp_path, ADHD)
+            with psycopg.connect(dsn, autocommit=True) as left:
+                # Nobody gets a session with the doctor's settings.
+                for name in ("default_transaction_read_only", "lock_timeout"):
+                    (value,) = left.execute(f"SHOW {name}".encode()).fetchone() or ()
+                    assert value in ("off", "0")
         assert check(diagnosis, "pooler").status is Status.FAILED
         assert "pool_mode=session" in str(check(diagnosis, "pooler").advice)
         assert check(diagnosis, "snapshot").status is Status.NOT_CHECKED
         assert check(diagnosis, "source", AGES).status is Status.OK
-        # Nobody gets a session with the doctor's settings.
-        with psycopg.connect(pooled, autocommit=True) as connection:
-            for name in ("default_transaction_read_only", "lock_timeout"):
-                (value,) = connection.execute(f"SHOW {name}".encode()).fetchone() or ()
-                assert value in ("off", "0")
 
-    def test_a_pool_of_two_sessions_has_two(
+    @pytest.mark.pooler
+    @needs_pgbouncer
+    @pytest.mark.parametrize(
+        ("size", "status"),
+        [pytest.param(2, Status.WARNING, id="two"), pytest.param(1, Status.FAILED, id="one")],
+    )
+    def test_a_small_pool_has_few_sessions(
         self,
+        size: int,
+        status: Status,
         demo_dsn: str,
-        make_pool: PoolMaker,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(reaching, "ANSWER_SECONDS", 0.5)
-        diagnosis = examined(make_pool(demo_dsn, "session", size=2), tmp_path)
+        database = Database(dsn=demo_dsn)
+        with pgbouncer(database, pool_mode="session", default_pool_size=size) as dsn:
+            diagnosis = examined(dsn, tmp_path)
         found = check(diagnosis, "connections")
-        assert found.status is Status.WARNING
-        assert "2 of the 5" in found.finding
+        assert found.status is status
+        assert f"{size} of the 5" in found.finding
         assert "no session of the server within" in found.finding
-        assert check(diagnosis, "snapshot").status is Status.OK
+        assert check(diagnosis, "snapshot").status is (Status.OK if size > 1 else Status.FAILED)
 
     def test_a_snapshot_that_another_session_cannot_read_fails(
         self, demo_dsn: str, tmp_path: Path
