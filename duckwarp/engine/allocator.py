@@ -12,14 +12,18 @@ import contextlib
 import ctypes
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import duckdb  # noqa: F401  # loads the library that is spoken to
 import psutil
 
-# How often the process is looked at, and the share of its bound that is near.
+# How often the process is looked at, the share of its bound that is near, and the one that is so
+# near that nothing is waited for: giving back costs the time in which it is taken again.
 WATCH_SECONDS = 0.05
 NEAR_SHARE = 0.85
+VERY_NEAR_SHARE = 0.93
+REST_SECONDS = 0.5
 # jemalloc's control for all of its arenas: https://jemalloc.net/jemalloc.3.html#arena.i.purge
 _PURGE = b"arena.4096.purge"
 
@@ -34,7 +38,7 @@ def memory_given_back(process_bytes: int) -> Iterator[None]:
     ended = threading.Event()
     watcher = threading.Thread(
         target=_watch,
-        args=(give_back, int(process_bytes * NEAR_SHARE), ended),
+        args=(give_back, process_bytes, ended),
         name="duckwarp-memory",
         daemon=True,
     )
@@ -46,11 +50,15 @@ def memory_given_back(process_bytes: int) -> Iterator[None]:
         watcher.join()
 
 
-def _watch(give_back: Callable[[], None], near_bytes: int, ended: threading.Event) -> None:
+def _watch(give_back: Callable[[], None], process_bytes: int, ended: threading.Event) -> None:
     process = psutil.Process()
+    rested = time.monotonic()
     while not ended.wait(WATCH_SECONDS):
-        if process.memory_info().rss > near_bytes:
+        share = process.memory_info().rss / process_bytes
+        now = time.monotonic()
+        if share > VERY_NEAR_SHARE or (share > NEAR_SHARE and now >= rested):
             give_back()
+            rested = now + REST_SECONDS
 
 
 def _giving_back() -> Callable[[], None] | None:

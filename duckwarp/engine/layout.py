@@ -22,9 +22,9 @@ MAX_ROW_GROUP_ROWS = 122_880
 VECTOR_ROWS = 2_048  # a row group is made of whole vectors
 # A row group's rows in memory. Several are under way at once, which has to fit into the smallest
 # budget; `python -m benchmarks --only memory` measures it.
-ROW_GROUP_BYTES = 16_000_000
+ROW_GROUP_BYTES = 25_000_000
 # Rows with so much text that a row group would be larger than this are counted beforehand.
-MAX_ROW_GROUP_BYTES = 2 * ROW_GROUP_BYTES
+MAX_ROW_GROUP_BYTES = 40_000_000
 # Rows this long take 8 MB as a vector. If all that are longer add up to more than
 # `MAX_LONG_BYTES`, vectors might be full of them, and rows are read by their bytes.
 LONG_ROW_BYTES = 4_096
@@ -33,8 +33,9 @@ MAX_LONG_BYTES = 32_000_000
 # held by Python, Arrow and DuckDB at once.
 BATCH_BYTES = 4_000_000
 STREAM_ROW_GROUP_BYTES = 8_000_000
-# A column's dictionary of texts, which the writer reserves for every row group: 1,600 columns of
+# The dictionaries of texts of a row group, and that of a column, which the writer reserves for every row group: 1,600 columns of
 # text would take 1.6 GB at DuckDB's own 1 MB.
+DICTIONARIES_BYTES = 16_000_000
 MAX_DICTIONARY_BYTES = 1_048_576
 MIN_DICTIONARY_BYTES = 16_384
 # Rows that DuckDB sorts outside of memory: at 600 bytes a row it does in a limit of 300 MB, at
@@ -210,8 +211,8 @@ def row_group_rows(row_bytes: int) -> int:
 
 
 def dictionary_bytes(texts: int) -> int:
-    """The largest dictionary of a column of text, all together about as large as a row group."""
-    return max(MIN_DICTIONARY_BYTES, min(MAX_DICTIONARY_BYTES, ROW_GROUP_BYTES // texts))
+    """The largest dictionary of a column of text: a share of what all may have."""
+    return max(MIN_DICTIONARY_BYTES, min(MAX_DICTIONARY_BYTES, DICTIONARIES_BYTES // texts))
 
 
 def _sorter(
