@@ -33,8 +33,8 @@ MAX_LONG_BYTES = 32_000_000
 # held by Python, Arrow and DuckDB at once.
 BATCH_BYTES = 4_000_000
 STREAM_ROW_GROUP_BYTES = 8_000_000
-# The dictionaries of texts of a row group, and that of a column, which the writer reserves for every row group: 1,600 columns of
-# text would take 1.6 GB at DuckDB's own 1 MB.
+# The dictionaries of texts of a row group, and that of one column. The writer reserves them for
+# every row group: 1,600 columns of text would take 1.6 GB at DuckDB's own 1 MB.
 DICTIONARIES_BYTES = 16_000_000
 MAX_DICTIONARY_BYTES = 1_048_576
 MIN_DICTIONARY_BYTES = 16_384
