@@ -26,7 +26,7 @@ SOURCES = 30
 REGISTRY_SCHEMA = "soak_registry"
 SCHEMA = "soak_staging"
 # The next commit comes after at most one of these: several within a run, or none between two.
-PAUSES_SECONDS = (0.3, 0.3, 6.0)
+PAUSES_SECONDS = (0.2, 0.2, 0.2, 3.0)
 # How long it waits for the locks of a run before it tries again, as a loader should.
 PATIENCE = ("100ms", "100ms", "100ms", "3s")
 _COLUMNS = "id int, generation int, amount numeric(12,2), said text"
