@@ -172,7 +172,14 @@ class ServerSaid(SourceError):
 
     def __init__(self, words: str) -> None:
         self.words = words
-        super().__init__(f"PostgreSQL: {words}")
+        super().__init__(f"PostgreSQL: {words}{_EXPLAINED.get(words, '')}")
+
+
+# What the server cannot know: the run has a lock on everything, and its readers need one of theirs.
+_EXPLAINED = {
+    "canceling statement due to lock timeout": ": another session waits to change the relation, "
+    "and the readers of this run stand behind it: run again, and give such changes a lock_timeout"
+}
 
 
 class FileUnreadable(SourceError):

@@ -18,7 +18,7 @@ from psycopg import errors as pg_errors
 
 from duckwarp.engine import layout
 from duckwarp.errors import RunError
-from duckwarp.events import EventType
+from duckwarp.events import Event, EventType
 from duckwarp.results import SourceState
 from duckwarp.source import registry, snapshot
 from duckwarp.source.connection import APPLICATION_NAME
@@ -400,6 +400,36 @@ class TestLocks:
             other.execute("LOCK TABLE b")
             export(two_tables, named("a", "b"), tmp_path, lock_timeout_seconds=0.2)
         assert timeouts == [("100ms", False), ("200ms", True), ("200ms", False)]
+
+    def test_a_change_that_queues_before_the_readers_have_their_locks_costs_that_source_alone(
+        self, two_tables: Database, tmp_path: Path
+    ) -> None:
+        queued = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'b'::regclass"
+        changed: list[Future[list[tuple[object, ...]]]] = []
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+
+            def change(event: Event) -> None:
+                begins = (EventType.STAGE_STARTED, "export_batch")
+                if (event.event_type, event.stage) == begins and not changed:
+                    changed.append(pool.submit(two_tables.execute, "ALTER TABLE b ADD m int"))
+                    with two_tables.connect() as connection:
+                        while connection.execute(queued).fetchone() is None:
+                            pass
+
+            report = export(
+                two_tables,
+                named("a", "b"),
+                tmp_path,
+                Recorder(change),
+                lock_timeout_seconds=0.3,
+                retries=0,
+            )
+            changed[0].result()
+        results = by_code(report)
+        assert results["a"].success
+        assert "waits to change the relation" in (results["b"].error or "")
+        assert published_files(tmp_path) == {"a.parquet", "a.md"}
 
     def test_a_change_that_queues_before_a_source_is_read_waits_until_the_run_is_over(
         self, two_tables: Database, tmp_path: Path
