@@ -56,11 +56,14 @@ def previous_pair(output_dir: Path) -> list[tuple[bytes, int]]:
 
 
 @contextmanager
-def running_export(database: Database, output_dir: Path) -> Iterator[subprocess.Popen[str]]:
+def running_export(
+    dsn: Database | str, output_dir: Path, *options: str
+) -> Iterator[subprocess.Popen[str]]:
     """`duckwarp export` of the schema `public`, in a process of its own."""
-    command = [sys.executable, "-m", "duckwarp", "export", "--schema", "public"]
+    command = [sys.executable, "-m", "duckwarp", "export", "--schema", "public", *options]
+    where = dsn if isinstance(dsn, str) else dsn.dsn
     with subprocess.Popen(
-        [*command, "--dsn", database.dsn, "--output", str(output_dir)],
+        [*command, "--dsn", where, "--output", str(output_dir)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -147,6 +150,53 @@ def test_an_interrupted_run_ends_and_leaves_what_was_there(
     assert "Traceback" not in errors
     assert sessions(exported) == 0
     assert published_files(tmp_path) == {"a.parquet", "a.md", "b.parquet", "b.md"}
+    assert previous_pair(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "exit_code"),
+    [
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
+    ],
+)
+@pytest.mark.parametrize("waits_for", ["a source", "the server"])
+def test_a_wait_before_another_try_ends_at_once(
+    exported: Database,
+    tmp_path: Path,
+    waits_for: str,
+    signal_number: signal.Signals,
+    exit_code: int,
+) -> None:
+    """The longest wait would be more than the test's patience."""
+    exported.execute(ENDLESS)
+    before = previous_pair(tmp_path)
+    dsn = exported.dsn if waits_for == "a source" else "host=127.0.0.1 port=1"
+    options = ["--retries", "20", "--statement-timeout", "0.2"]
+    with running_export(dsn, tmp_path, *options) as process:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if line.startswith("retrying"))
+        process.send_signal(signal_number)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert ("the run" in line) is (waits_for == "the server")
+    assert process.returncode == exit_code, errors
+    assert "Traceback" not in errors
+    assert sessions(exported) == 0
+    assert published_files(tmp_path) == {"a.parquet", "a.md", "b.parquet", "b.md"}
+    assert previous_pair(tmp_path) == before
+
+
+def test_a_wait_for_a_lock_ends_at_once(exported: Database, tmp_path: Path) -> None:
+    exported.execute("CREATE TABLE b AS SELECT 2 AS n")
+    before = previous_pair(tmp_path)
+    with exported.connect(autocommit=False) as other:
+        other.execute("LOCK TABLE b")
+        with running_export(exported, tmp_path, "--lock-timeout", "3600") as process:
+            wait_until(lambda: sessions(exported, "wait_event_type = 'Lock'") > 0, process)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 143, errors
+    assert sessions(exported) == 0
     assert previous_pair(tmp_path) == before
 
 

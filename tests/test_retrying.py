@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from duckwarp.errors import ConnectionFailed
+from duckwarp import retrying
+from duckwarp.errors import ConnectionFailed, SourceError
 from duckwarp.events import Event, EventLevel, EventType
 from duckwarp.source import faults
 from duckwarp.source.faults import words_pass
 from duckwarp.source.registry import Selection
+from duckwarp.telling import Trial
 from tests.conftest import RoleMaker
 from tests.runs import Recorder, by_code, column_values, export, published_files, when
 from tests.support import Database, dsn_with
@@ -286,6 +289,27 @@ class TestTheAgeOfTheSnapshot:
         assert all(result.success for result in by_code(report).values())
         [event] = recorder.of(EventType.STAGE_COMPLETED, "snapshot")
         assert 0 < event.context["snapshot_age_seconds"] < 60
+
+
+def test_a_wait_in_a_lane_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 3600.0)
+    monkeypatch.setattr(retrying, "LONGEST_WAIT_SECONDS", 3600.0)
+    ended = threading.Event()
+    trials: list[Trial] = []
+
+    def told(trial: Trial) -> None:
+        trials.append(trial)
+        threading.Timer(0.05, ended.set).start()
+
+    def fail() -> None:
+        error = SourceError("lost")
+        error.may_pass = True
+        raise error
+
+    with pytest.raises(SourceError):
+        retrying._retrying(9, lambda _: True, ended, told)(fail)
+    assert [trial.number for trial in trials] == [1]
+    assert trials[0].wait_seconds >= 3600
 
 
 class TestTheWords:

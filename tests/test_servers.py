@@ -52,10 +52,7 @@ def retries_in(recorder: Recorder) -> list[Event]:
 
 
 class TestARestart:
-    @pytest.mark.parametrize("mode", ["fast", "immediate"])
-    def test_a_server_that_restarts_meanwhile_is_waited_for(
-        self, tmp_path: Path, mode: str
-    ) -> None:
+    def test_a_server_that_restarts_meanwhile_is_waited_for(self, tmp_path: Path) -> None:
         with own_server() as server:
             server.database.execute(SLOW)
             export(server.database, EVERYTHING, tmp_path)
