@@ -130,7 +130,12 @@ def broken(*_: object, **__: object) -> None:
         pytest.param(["adhd", "--memory", "much"], 2, "is no size", id="an option's value"),
         pytest.param(["adhd", "--nonsense"], 2, "--nonsense", id="an unknown option"),
         pytest.param(["adhd", "extra"], 2, "extra", id="an argument too many"),
-        pytest.param(["adhd", "--dsn", "host=/nowhere"], 3, "cannot connect", id="no server"),
+        pytest.param(
+            ["adhd", "--dsn", "host=/nowhere", "--retries", "0"],
+            3,
+            "cannot connect",
+            id="no server",
+        ),
         pytest.param(["adhd", "--registry-schema", "x"], 3, 'registry "x"', id="no registry"),
         pytest.param(["adhd", "--output", "/dev/null/x"], 3, "output folder", id="no output"),
         pytest.param(["adhd", "--fail-on-missing"], 1, None, id="a failed source"),
@@ -173,7 +178,7 @@ def test_runs_append_to_one_record(demo_dsn: str, tmp_path: Path, kept: Kept) ->
     arguments = ["export", AGES, "--output", str(tmp_path / "out"), *kept.options]
     assert run(*arguments, "--dsn", demo_dsn) == 0
     success = kept.metric("last_success_timestamp_seconds")
-    assert run(*arguments, "--dsn", "host=/nowhere") == 3
+    assert run(*arguments, "--dsn", "host=/nowhere", "--retries", "0") == 3
     assert kept.end["context"]["exit_code"] == 3
     ends = [e["context"]["exit_code"] for e in kept.events if e["event_type"] == "run_ended"]
     assert ends == [0, 3]
@@ -287,6 +292,7 @@ def test_an_export_does_not_depend_on_who_reads_its_streams(
 
 def test_a_failure_is_recorded_when_nobody_reads_the_streams(tmp_path: Path, kept: Kept) -> None:
     command = [sys.executable, "-m", "duckwarp", "export", AGES, "--dsn", "host=/nowhere"]
+    command += ["--retries", "0"]
     subprocess.run(
         ["/bin/sh", "-c", f"{shlex.join([*command, '--json', *kept.options])} >&- 2>/dev/full"],
         cwd=tmp_path,
