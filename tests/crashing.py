@@ -26,20 +26,25 @@ COUNTED = ("fsync", "link", "mkdir", "replace", "rmdir", "unlink", "fchmod", "op
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A run to carry out: killed before the call of that number, or after so many seconds."""
+    """A run to carry out: ended before the call of that number, or after so many seconds.
+
+    It is the command line's if `by` is a signal that it answers to.
+    """
 
     dsn: str
     output_dir: str
     publish: str = "together"
     at_call: int | None = None
     after_seconds: float | None = None
+    by: int = signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """`signal` is what ended the run, None where it came to its end; `calls` were counted then."""
+    """`signal` is what killed the run; else it has an exit code. `calls` were counted by then."""
 
     signal: int | None
+    code: int | None
     calls: list[str]
 
 
@@ -96,7 +101,11 @@ def _carried_out(order: Order) -> Ending:
         calls = pipe.read().split()
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
-    return Ending(signal=os.WTERMSIG(status) if killed else None, calls=calls)
+    return Ending(
+        signal=os.WTERMSIG(status) if killed else None,
+        code=None if killed else os.WEXITSTATUS(status),
+        calls=calls,
+    )
 
 
 def _export(order: Order, writer: int) -> None:
@@ -116,13 +125,15 @@ def _export(order: Order, writer: int) -> None:
                 calls += 1
                 os.write(writer, f"{name} ".encode())
                 if calls == order.at_call:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    os.kill(os.getpid(), order.by)
             return original(*arguments, **more)
 
         return call
 
     for name in COUNTED:
         setattr(os, name, counted(name, getattr(os, name)))
+    if order.by != signal.SIGKILL:
+        _exit_as_the_command_does(order)
     settings = Settings(
         dsn=order.dsn,
         output_dir=Path(order.output_dir),
@@ -134,6 +145,16 @@ def _export(order: Order, writer: int) -> None:
         run_export(Selection(schema="public"), settings, EventStore("killed"))
     finally:
         os._exit(0)
+
+
+def _exit_as_the_command_does(order: Order) -> None:
+    from duckwarp.cli import main
+
+    words = ["export", "--schema", "public", "--dsn", order.dsn, "--output", order.output_dir]
+    try:
+        main([*words, "--publish", order.publish, "--jobs", "1", "--threads", "1", "--quiet"])
+    except SystemExit as ending:
+        os._exit(int(ending.code or 0))
 
 
 if __name__ == "__main__":

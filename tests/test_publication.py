@@ -212,57 +212,63 @@ class TestUnchanged:
 
 
 class TestCollapse:
-    @pytest.mark.parametrize(
-        ("left", "told"),
-        [
-            pytest.param(
-                0, "0 rows instead of the 10 of the published file, 100 % fewer", id="all"
-            ),
-            pytest.param(
-                4, "4 rows instead of the 10 of the published file, 60 % fewer", id="most"
-            ),
-            pytest.param(5, None, id="half of them"),
-            pytest.param(9, None, id="one"),
-        ],
-    )
     def test_a_loss_of_more_than_half_the_rows_is_a_warning_with_both_figures(
-        self, three: Database, tmp_path: Path, left: int, told: str | None
+        self, database: Database, tmp_path: Path
     ) -> None:
-        export(three, PUBLIC, tmp_path)
-        three.execute(f"DELETE FROM b WHERE n > {left}")
+        cases = {
+            "all": (0, "0 rows instead of the 10 of the published file, 100 % fewer"),
+            "most": (4, "4 rows instead of the 10 of the published file, 60 % fewer"),
+            "half": (5, None),
+            "one": (9, None),
+        }
+        for name in cases:
+            database.execute(f'CREATE TABLE "{name}" AS SELECT n FROM generate_series(1, 10) n')
+        export(database, PUBLIC, tmp_path)
+        for name, (left, _) in cases.items():
+            database.execute(f'DELETE FROM "{name}" WHERE n > {left}')
         recorder = Recorder()
-        report = export(three, PUBLIC, tmp_path, recorder)
-        assert rows_in(tmp_path)["b"] == left
-        [outcome] = [outcome for outcome in report.outcomes if outcome.code == "b"]
-        assert outcome.notes == ((told,) if told else ())
-        warnings = recorder.of_level(EventLevel.WARNING)
-        assert [event.message for event in warnings] == ([f"b: {told}"] if told else [])
-        for event in warnings:
+        report = export(database, PUBLIC, tmp_path, recorder)
+        assert rows_in(tmp_path) == {name: left for name, (left, _) in cases.items()}
+        for outcome in report.outcomes:
+            _, told = cases[outcome.code]
+            assert outcome.notes == ((told,) if told else ())
+        warnings = {
+            event.context["source"]: event for event in recorder.of_level(EventLevel.WARNING)
+        }
+        assert warnings.keys() == {"all", "most"}
+        for name, event in warnings.items():
+            left, told = cases[name]
+            assert event.message == f"{name}: {told}"
             assert (event.context["rows_before"], event.context["rows"]) == (10, left)
 
     @pytest.mark.parametrize(
-        ("left", "most", "fails"),
+        ("most", "fails"),
         [
-            pytest.param(7, 30, False, id="as much as is allowed"),
-            pytest.param(6, 30, True, id="more"),
-            pytest.param(9, 0, True, id="any"),
-            pytest.param(0, 100, False, id="all, which is allowed"),
-            pytest.param(0, 99.9, True, id="all"),
+            pytest.param(0, {9, 7, 6, 0}, id="none is allowed"),
+            pytest.param(30, {6, 0}, id="as much as is allowed, and more"),
+            pytest.param(99.9, {0}, id="nearly all"),
+            pytest.param(100, set(), id="all"),
         ],
     )
     def test_max_row_drop_makes_it_a_failure_that_keeps_the_old_pair(
-        self, three: Database, tmp_path: Path, left: int, most: float, fails: bool
+        self, database: Database, tmp_path: Path, most: float, fails: set[int]
     ) -> None:
-        export(three, PUBLIC, tmp_path)
+        for left in (10, 9, 7, 6, 0):
+            database.execute(f"CREATE TABLE t{left} AS SELECT n FROM generate_series(1, 10) n")
+        export(database, PUBLIC, tmp_path)
         before = identities(tmp_path)
-        three.execute(f"DELETE FROM b WHERE n > {left}")
-        report = export(three, PUBLIC, tmp_path, max_row_drop_percent=most)
-        assert rows_in(tmp_path)["b"] == (10 if fails else left)
-        if fails:
-            assert identities(tmp_path) == before
-            error = by_code(report)["b"].error or ""
+        for left in (9, 7, 6, 0):
+            database.execute(f"DELETE FROM t{left} WHERE n > {left}")
+        report = export(database, PUBLIC, tmp_path, max_row_drop_percent=most)
+        failed = {outcome.code for outcome in report.of_state(SourceState.FAILED)}
+        assert failed == {f"t{left}" for left in fails}
+        after = identities(tmp_path)
+        for left in fails:
+            error = by_code(report)[f"t{left}"].error or ""
             assert f"{left} rows instead of the 10 of the published file" in error
             assert f"more than --max-row-drop {most:g} allows" in error
+            for name in (f"t{left}.parquet", f"t{left}.md"):
+                assert after[name] == before[name]
 
     def test_more_rows_and_a_first_file_are_no_loss(self, three: Database, tmp_path: Path) -> None:
         for statement in ("DELETE FROM b", "INSERT INTO b VALUES (1)"):

@@ -79,41 +79,44 @@ def test_without_the_option_it_is_read_and_nothing_is_remembered(
     assert read(report) == {"t"}
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        pytest.param("INSERT INTO t VALUES (11)", id="a row more"),
-        pytest.param("UPDATE t SET v = 'y' WHERE n = 1", id="a row that is another"),
-        pytest.param("DELETE FROM t WHERE n = 1", id="a row less"),
-        pytest.param("TRUNCATE t", id="none"),
-        pytest.param(
-            "BEGIN; CREATE TABLE o AS TABLE t; TRUNCATE t; INSERT INTO t TABLE o; "
-            "DROP TABLE o; END",
-            id="all of them loaded again",
-        ),
-        pytest.param(
-            "ALTER TABLE t RENAME TO o; CREATE TABLE t AS TABLE o; DROP TABLE o",
-            id="another table in its place",
-        ),
-        pytest.param("ALTER TABLE t ADD COLUMN w int DEFAULT 1", id="a column more"),
-        pytest.param("ALTER TABLE t RENAME v TO w", id="a column of another name"),
-        pytest.param("ALTER TABLE t ALTER n TYPE bigint", id="a column of another type"),
-        pytest.param("COMMENT ON TABLE t IS 'x'", id="a comment on the table"),
-        pytest.param("COMMENT ON COLUMN t.n IS 'x'", id="a comment on a column"),
-        pytest.param("SELECT pg_stat_reset()", id="counters that begin anew"),
-        pytest.param(
-            "SELECT pg_stat_reset_single_table_counters('t'::regclass)", id="those of the table"
-        ),
-    ],
-)
-def test_it_is_read_after(plain: Database, tmp_path: Path, statement: str) -> None:
-    again(plain, tmp_path)
-    done(plain, statement)
-    report = again(plain, tmp_path)
-    assert read(report) == {"t"}
-    want = plain.execute("SELECT n FROM t ORDER BY n")
-    assert column_values(tmp_path / "t.parquet", "n") == [n for (n,) in want]
-    assert read(again(plain, tmp_path)) == set()
+LOADS = {
+    "more": "INSERT INTO more VALUES (11)",
+    "another": "UPDATE another SET v = 'y' WHERE n = 1",
+    "less": "DELETE FROM less WHERE n = 1",
+    "none": "TRUNCATE none",
+    "anew": "BEGIN; CREATE TABLE o AS TABLE anew; TRUNCATE anew; INSERT INTO anew TABLE o; "
+    "DROP TABLE o; END",
+    "in_its_place": "ALTER TABLE in_its_place RENAME TO o; CREATE TABLE in_its_place AS TABLE o; "
+    "DROP TABLE o",
+    "wider": "ALTER TABLE wider ADD COLUMN w int DEFAULT 1",
+    "renamed": "ALTER TABLE renamed RENAME v TO w",
+    "retyped": "ALTER TABLE retyped ALTER n TYPE bigint",
+    "described": "COMMENT ON TABLE described IS 'x'",
+    "explained": "COMMENT ON COLUMN explained.n IS 'x'",
+    "reset": "SELECT pg_stat_reset_single_table_counters('reset'::regclass)",
+}
+
+
+def test_what_was_changed_in_any_way_is_read(database: Database, tmp_path: Path) -> None:
+    for name in (*LOADS, "untouched"):
+        done(
+            database,
+            f"CREATE TABLE {name} AS SELECT n, 'x'::text AS v FROM generate_series(1, 10) n",
+        )
+    again(database, tmp_path)
+    assert read(again(database, tmp_path)) == set()
+    *others, last = LOADS
+    for name in others:
+        done(database, LOADS[name])
+    assert read(again(database, tmp_path)) == {*others}
+    for name in others:
+        want = database.execute(f"SELECT n FROM {name} ORDER BY n")
+        assert column_values(tmp_path / f"{name}.parquet", "n") == [n for (n,) in want]
+    assert read(again(database, tmp_path)) == set()
+    # The moment of a reset is that of the whole database.
+    for statement in (LOADS[last], "SELECT pg_stat_reset()"):
+        done(database, statement)
+        assert read(again(database, tmp_path)) == {*LOADS, "untouched"}
 
 
 @pytest.mark.parametrize(
