@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from duckwarp.output.publishing import CATALOG_NAMES
+
 
 @contextlib.contextmanager
 def counter() -> Iterator[Callable[[Path], int]]:
@@ -21,7 +23,12 @@ def counter() -> Iterator[Callable[[Path], int]]:
 
 
 def count_rows(folder: Path) -> int:
-    """The rows of all Parquet files below `folder`, by their footers."""
+    """The rows of all datasets below `folder`, by the footers of their files."""
     import pyarrow.parquet as pq
 
-    return sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
+    return sum(pq.read_metadata(path).num_rows for path in dataset_files(folder))
+
+
+def dataset_files(folder: Path) -> list[Path]:
+    """The Parquet files below `folder` that have rows of the data: the catalog's are about them."""
+    return [path for path in folder.rglob("*.parquet") if path.name not in CATALOG_NAMES]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.contestants.registry import CONTESTANTS, DUCKDB, SORT, Contestant, Job
 from benchmarks.contestants.task import DSN, URI
+from benchmarks.counting import dataset_files
 from benchmarks.datasets import Dataset
 from benchmarks.measuring import Failed, Task, measure
 from benchmarks.results import Costs, Measurement
@@ -88,7 +89,7 @@ def _costs(contestant: Contestant, entry: Entry, ground: Ground) -> Costs:
     try:
         job = Job(dataset=dataset, memory=entry.memory, folder=folder, local=local)
         costs = measure(_task(contestant, job, ground))
-        written = [path.stat().st_size for path in job.output.rglob("*.parquet")]
+        written = [path.stat().st_size for path in dataset_files(job.output)]
         if dataset is not None and job.output.exists():
             rows = ground.count_rows(job.output)
             if rows != dataset.all_rows:
@@ -106,7 +107,7 @@ def _make_local(entry: Entry, ground: Ground, local: Path) -> None:
     try:
         job = Job(dataset=dataset, memory=None, folder=folder, local=local)
         measure(_task(CONTESTANTS[DUCKDB], job, ground))
-        next(job.output.glob("*.parquet")).rename(local)
+        dataset_files(job.output)[0].rename(local)
     finally:
         shutil.rmtree(folder)
 

@@ -149,6 +149,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
     compression: usage.CompressionChoice = DEFAULTS.compression,
     special_values: usage.SpecialValuesChoice = DEFAULTS.special_values,
     enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
+    front_matter: usage.FrontMatter = DEFAULTS.front_matter,
     order: usage.OrderChoice = DEFAULTS.order,
     sort_in: usage.SortInChoice = DEFAULTS.sort_in,
     memory: usage.Memory = DEFAULTS.memory_bytes,
@@ -203,6 +204,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
         compression=compression,
         special_values=special_values,
         enable_row_security=enable_row_security,
+        front_matter=front_matter,
         fail_on_missing=fail_on_missing,
         lock_timeout_seconds=lock_timeout,
         statement_timeout_seconds=statement_timeout,
@@ -395,6 +397,32 @@ def verify(  # noqa: PLR0917  # typer passes them by name
     else:
         show(partial(verification_page, report), sys.stdout)
     raise typer.Exit(code)
+
+
+@app.command(cls=usage.Command, epilog=usage.CATALOG_EPILOG)
+def catalog(
+    action: usage.Action = usage.CatalogAction.SHOW,
+    output: usage.Published = DEFAULTS.output_dir,
+    wait: usage.Wait = DEFAULTS.wait_seconds,
+    json: usage.Json = False,
+    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+) -> None:
+    """Show what is published in a folder, or make its catalog anew."""
+    from duckwarp import cataloguing
+    from duckwarp.output.catalog import record_of
+    from duckwarp.terminal.catalog import catalog_page
+    from duckwarp.terminal.documents import catalog_document
+    from duckwarp.terminal.render import show
+
+    if action is usage.CatalogAction.REBUILD:
+        found = cataloguing.rebuild(output, wait_seconds=wait)
+    else:
+        found = cataloguing.shown(output)
+    if json:
+        left_out = {each.name: each.reason for each in found.left_out}
+        print_document(catalog_document(output, map(record_of, found.entries), left_out))
+    else:
+        show(partial(catalog_page, output, found), sys.stdout)
 
 
 @app.command(cls=usage.Command, epilog=usage.DEMO_EPILOG)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from duckwarp import telling
+from duckwarp.cataloguing import Keeper
 from duckwarp.checking import Check
 from duckwarp.engine.copy import (
     CopyJob,
@@ -62,9 +63,8 @@ class Run:
 
     `turn` is held by whoever uses the snapshot's connection, `placing` by whoever puts files in
     place; `stop` is set when the run is to end, `expired` when it has held the snapshot as long as
-    it may.
-    `check` compares each file with its table, where that was asked for.
-    `at_last` says that nothing is copied after this source.
+    it may. `check` compares each file with its table, where that was asked for. `catalog` is that
+    of the output folder. `at_last` says that nothing is copied after this source.
     """
 
     settings: Settings
@@ -75,6 +75,7 @@ class Run:
     shared: SharedSnapshot
     session: Session
     staging: Staging
+    catalog: Keeper
     tell: Telling
     turn: threading.RLock = field(default_factory=threading.RLock)
     placing: threading.Lock = field(default_factory=threading.Lock)

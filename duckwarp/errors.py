@@ -2,7 +2,8 @@
 
     DuckwarpError
     ├── UsageError               the call itself is wrong: correct it
-    │   └── NothingMatched       no publication or source of that name: pick one of the nearest
+    │   ├── NothingMatched       no publication or source of that name: pick one of the nearest
+    │   └── CatalogMissing       the folder has no catalog: name another, or make one
     ├── RunError                 the run could not start: mend the surroundings
     │   ├── ConnectionFailed     the server cannot be reached or refuses the login
     │   ├── SnapshotLost         the session that holds the run's snapshot has ended
@@ -53,6 +54,17 @@ class NothingMatched(UsageError):
         self.nearest = tuple(nearest)
         hint = f"; nearest: {', '.join(self.nearest)}" if nearest else ""
         super().__init__(f"nothing matches {wanted}{hint}")
+
+
+class CatalogMissing(UsageError):
+    """The folder has no catalog to show."""
+
+    def __init__(self, folder: object) -> None:
+        self.folder = folder
+        super().__init__(
+            f"there is no catalog in {folder}: name a folder with --output, export to it, or make "
+            "the catalog of the files that are there: duckwarp catalog rebuild"
+        )
 
 
 class RunError(DuckwarpError):

@@ -19,8 +19,16 @@ from pathlib import Path
 
 from duckwarp import telling
 from duckwarp.admission import admit
+from duckwarp.cataloguing import Keeper, entry_for, read_catalog
 from duckwarp.checking import open_check, set_aside
-from duckwarp.copying import Deferred, Run, connected, copied, snapshot_age_limited
+from duckwarp.copying import (
+    Deferred,
+    Run,
+    connected,
+    copied,
+    published_dataset,
+    snapshot_age_limited,
+)
 from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import Budget, memory_budget
@@ -29,6 +37,7 @@ from duckwarp.engine.session import SharedSnapshot, close_early, open_session, r
 from duckwarp.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
 from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
+from duckwarp.output.entry import Circumstances, Entry
 from duckwarp.output.lock import Holder
 from duckwarp.output.markdown import ColumnEntry, dictionary
 from duckwarp.output.space import free_text, is_disk_full
@@ -135,7 +144,7 @@ def run_export(
     with telling.failure_told(tell):
         budget = memory_budget(settings)
         with _staging(settings, tell) as staging:
-            ledger = Ledger()
+            ledger = Ledger(catalog=Keeper(settings.output_dir, read_catalog(settings.output_dir)))
             _export_all_tried(selection, settings, budget, staging, tell, ledger)
             outcomes = put_in_place(
                 staging,
@@ -143,6 +152,7 @@ def run_export(
                 tell,
                 [ledger.outcomes[code] for code in ledger.sources],
                 ledger.changes,
+                ledger.catalog,
             )
             if settings.skip_unchanged:
                 remember_published(staging, outcomes, ledger.traces)
@@ -256,6 +266,7 @@ def _export_from(  # what a run is made of
             shared=shared,
             session=session,
             staging=staging,
+            catalog=ledger.catalog,
             tell=tell,
             check=check,
         )
@@ -365,8 +376,10 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
         plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
         if run.at_last:
             close_early(run.session)
-        _document(run, source, columns, plan, facts)
+        entry = _entry(run, source, columns, plan, facts)
+        _document(run, source, columns, plan, facts, entry)
         verdict = judged(run.staging, run.settings, run.tell, source.code)
+        run.catalog.learn(entry)
     except Exception as error:
         discard(run.staging, source.code)
         if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
@@ -407,6 +420,7 @@ def _document(
     columns: tuple[Column, ...],
     plan: ExportPlan,
     facts: ParquetFacts,
+    entry: Entry,
 ) -> None:
     """Write the dictionary beside the staged file."""
     entries = [
@@ -426,7 +440,29 @@ def _document(
         generated=datetime.now(UTC),
         version=__version__,
     )
+    if run.settings.front_matter:
+        from duckwarp.output.frontmatter import front_matter
+
+        page = front_matter(entry) + page
     staged(run.staging, source.code).markdown.write_text(page, encoding="utf-8")
+
+
+def _entry(
+    run: Run,
+    source: Source,
+    columns: tuple[Column, ...],
+    plan: ExportPlan,
+    facts: ParquetFacts,
+) -> Entry:
+    """What the catalog says of a staged source."""
+    circumstances = Circumstances(
+        publication=run.tell.publication,
+        snapshot_time=run.snapshot.taken_at,
+        last_load_at=source.last_load_at,
+        version=__version__,
+    )
+    dataset = published_dataset(plan, source, columns)
+    return entry_for(dataset, facts, staged(run.staging, source.code).parquet, circumstances)
 
 
 def _exported(
@@ -466,7 +502,9 @@ def _exported(
         return Ended(outcome=outcome, change=verdict.change)
     changes = {plan.code: verdict.change}
     with run.placing:
-        (at_last,) = put_in_place(run.staging, run.settings, run.tell, [outcome], changes)
+        (at_last,) = put_in_place(
+            run.staging, run.settings, run.tell, [outcome], changes, run.catalog
+        )
     return Ended(outcome=at_last)
 
 

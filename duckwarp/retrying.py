@@ -23,6 +23,7 @@ from tenacity import (
 )
 
 from duckwarp import telling
+from duckwarp.cataloguing import Keeper
 from duckwarp.copying import Deferred, Run, check_age
 from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotTooOld
 from duckwarp.output.publishing import Change
@@ -52,9 +53,10 @@ class Ledger:
     """What a run knows beyond one snapshot, by code: its sources, and how those done have ended.
 
     `changes` are the staged files that are still to be put in place, `traces` what is to be
-    remembered of each source.
+    remembered of each source, and `catalog` is the folder's.
     """
 
+    catalog: Keeper
     sources: dict[str, Source] = field(default_factory=dict)
     outcomes: dict[str, SourceOutcome] = field(default_factory=dict)
     suspects: set[str] = field(default_factory=set)

@@ -76,11 +76,12 @@ class Settings:
     `dsn` is a URI or key=value connection string; None leaves it to the environment.
     `memory_bytes` bounds the resident memory of the process, and `threads` are DuckDB's worker
     threads, `jobs` the small sources that are copied side by side; None takes a share of the
-    machine. `max_connections` bounds the connections of a run,
-    the one that holds its snapshot among them. `temp_dir` is where a sort may spill, None for the
-    output's staging area, and `temp_limit_bytes` how much. A `statement_timeout_seconds` of 0 is
-    none. `retries` is how often a source, and the run as a whole, is tried again after a failure
-    that may pass. After `max_snapshot_age_seconds` with its snapshot a run ends; 0 is no limit.
+    machine. `front_matter` puts the figures before each dictionary, as YAML. `max_connections`
+    bounds the connections of a run, the one that holds its snapshot among them. `temp_dir` is where
+    a sort may spill, None for the output's staging area, and `temp_limit_bytes` how much. A
+    `statement_timeout_seconds` of 0 is none. `retries` is how often a source, and the run as a
+    whole, is tried again after a failure that may pass. After `max_snapshot_age_seconds` with its
+    snapshot a run ends; 0 is no limit.
 
     `wait_seconds` is how long another run in the same folder is waited for. `all_or_nothing` puts
     no source in place where one has failed. `mode` is that of the published files, None what the
@@ -96,6 +97,7 @@ class Settings:
     special_values: SpecialValues = SpecialValues.NULL
     enable_row_security: bool = False
     fail_on_missing: bool = False
+    front_matter: bool = False
     lock_timeout_seconds: float = 10.0
     statement_timeout_seconds: float = 0.0
     order: Order = Order.ALL

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from duckwarp.events import Event, EventLevel, EventType
 from duckwarp.exporter import run_export
+from duckwarp.output.publishing import CATALOG_NAMES
 from duckwarp.results import ExportResult, RunReport
 from duckwarp.settings import Settings
 from duckwarp.source.registry import Selection
@@ -99,8 +100,18 @@ def by_code(report: RunReport) -> dict[str, ExportResult]:
 
 
 def published_files(output_dir: Path) -> set[str]:
-    """The names of all that is in the output folder, hidden ones too."""
-    return {path.name for path in output_dir.iterdir()} if output_dir.exists() else set()
+    """The names of all that is in the output folder, hidden ones too, besides the catalog's two."""
+    if not output_dir.exists():
+        return set()
+    names = {path.name for path in output_dir.iterdir()}
+    assert names & CATALOG_NAMES in (frozenset(), CATALOG_NAMES)
+    return names - CATALOG_NAMES
+
+
+def dataset_files(output_dir: Path) -> list[Path]:
+    """The Parquet files of the output folder besides the catalog, by name."""
+    found = output_dir.glob("*.parquet")
+    return sorted(path for path in found if path.name not in CATALOG_NAMES)
 
 
 def column_values(path: Path | str, name: str) -> list[Any]:

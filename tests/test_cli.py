@@ -20,6 +20,7 @@ import pytest
 from duckwarp import Selection, survey
 from duckwarp.cli import main
 from duckwarp.demo.server import EmbeddedServer, embedded_server
+from duckwarp.output.publishing import CATALOG_NAMES
 from duckwarp.redaction import without_passwords
 from duckwarp.settings import (
     MIN_MEMORY_BYTES,
@@ -104,7 +105,9 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    """What is in a folder, besides the catalog."""
+    names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(name for name in names if name not in CATALOG_NAMES)
 
 
 class TestExport:

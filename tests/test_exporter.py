@@ -34,6 +34,7 @@ from tests.runs import (
     Recorder,
     by_code,
     column_values,
+    dataset_files,
     export,
     promised_table,
     published_files,
@@ -689,7 +690,7 @@ class TestWithoutRegistry:
             "CREATE TABLE two.t AS SELECT 2 AS n; CREATE TABLE two.u AS SELECT 3 AS n"
         )
         export(database, Selection(tables=("one.t", "two.t", "two.u", "one.t")), tmp_path)
-        got = {path.stem: column_values(path, "n") for path in tmp_path.glob("*.parquet")}
+        got = {path.stem: column_values(path, "n") for path in dataset_files(tmp_path)}
         assert got == {"one.t": [1], "two.t": [2], "u": [3]}
 
     def test_a_table_named_in_vain_is_refused(self, database: Database, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from duckwarp.errors import UsageError
 from duckwarp.events import Event, EventLevel, EventType
+from duckwarp.output.publishing import CATALOG_NAMES
 from duckwarp.results import RunReport, SourceState
 from duckwarp.settings import OnDrift, Publish, Settings
 from duckwarp.source.registry import Selection
 from tests.output.publications import identity
-from tests.runs import Recorder, by_code, export, published_files, when
+from tests.runs import Recorder, by_code, dataset_files, export, published_files, when
 from tests.support import Database
 
 PUBLIC = Selection(schema="public")
@@ -46,7 +47,7 @@ def states(report: RunReport) -> dict[str, SourceState]:
 
 def rows_in(folder: Path) -> dict[str, int]:
     """The rows of each published file, by code."""
-    return {path.stem: pq.read_metadata(path).num_rows for path in folder.glob("*.parquet")}
+    return {path.stem: pq.read_metadata(path).num_rows for path in dataset_files(folder)}
 
 
 class TestTogether:
@@ -98,7 +99,11 @@ class TestTogether:
         report = export(three, PUBLIC, tmp_path, publish=publish)
         after = identities(tmp_path)
         assert rows_in(tmp_path) == {"a": 11, "b": 10, "c": 11}
-        assert {name for name in after if after[name] == before[name]} == {"b.parquet", "b.md"}
+        assert {name for name in after if after[name] == before[name]} == {
+            "b.parquet",
+            "b.md",
+            *CATALOG_NAMES,
+        }
         assert states(report)["b"] is SourceState.FAILED
 
     def test_all_or_nothing_publishes_none_where_one_failed(
@@ -152,7 +157,7 @@ class TestUnchanged:
         second = export(
             demo_dsn, Selection(publication="adhd"), tmp_path, recorder, publish=publish
         )
-        assert len(before) == 14
+        assert len(before) == 14 + len(CATALOG_NAMES)
         assert identities(tmp_path) == before
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
         assert second.results == first.results
@@ -174,7 +179,11 @@ class TestUnchanged:
             "b": SourceState.EXPORTED,
             "c": SourceState.UNCHANGED,
         }
-        assert {name for name in after if after[name] != before[name]} == {"b.parquet", "b.md"}
+        assert {name for name in after if after[name] != before[name]} == {
+            "b.parquet",
+            "b.md",
+            *CATALOG_NAMES,
+        }
 
     def test_both_files_have_a_comment_that_was_edited(
         self, three: Database, tmp_path: Path
@@ -184,7 +193,11 @@ class TestUnchanged:
         three.execute("COMMENT ON TABLE b IS 'Better words'")
         report = export(three, PUBLIC, tmp_path)
         after = identities(tmp_path)
-        assert {name for name in after if after[name] != before[name]} == {"b.parquet", "b.md"}
+        assert {name for name in after if after[name] != before[name]} == {
+            "b.parquet",
+            "b.md",
+            *CATALOG_NAMES,
+        }
         assert "Better words" in (tmp_path / "b.md").read_text()
         assert b"Better words" in (tmp_path / "b.parquet").read_bytes()
         assert states(report)["b"] is SourceState.EXPORTED

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from duckwarp import exporter, telling
 from duckwarp.cli import main
 from duckwarp.events import EventType
+from tests.runs import dataset_files
 from tests.support import Database
 from tests.test_interrupt import ENDLESS, PATIENCE_SECONDS, reading, wait_until
 
@@ -261,8 +262,7 @@ def test_an_interrupted_run_says_what_it_had_published(  # noqa: PLR0917
     assert kept.end["context"]["exit_code"] == code
     assert document["error"] == kept.end["context"]["error"]
     assert [each["canonical_code"] for each in document["results"]] == published
-    files = sorted((tmp_path / "output").glob("?.parquet"))
-    assert [path.stem for path in files] == published
+    assert [path.stem for path in dataset_files(tmp_path / "output")] == published
     assert document["totals"]["exported"] == len(published)
     assert kept.metric("last_run_sources", state="exported") == len(published)
     assert kept.metric("last_run_exit_code") == code

@@ -6,7 +6,9 @@ lines: values that are bound as parameters would import NumPy and pandas.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -35,7 +37,7 @@ def write_records(
     """Write `records` to `path`, in their order, as a table of `columns` (name → DuckDB's type).
 
     Moments are text in ISO 8601. `mark` is a key of the footer and its text. The same records give
-    the same bytes. A file beside `path` is written and removed on the way.
+    the same bytes. A file beside `path` is written and removed on the way. Raises `OSError`.
     """
     lines = [json.dumps(record, ensure_ascii=False).encode() for record in records]
     texts = path.with_name(f"{path.name}.json")
@@ -57,6 +59,10 @@ def write_records(
                 f"COPY (SELECT {selected} FROM {rows}) TO {literal(str(path))} "
                 f"(FORMAT parquet, KV_METADATA {{{identifier(key)}: {literal(text)}}})"
             )
+    except duckdb.Error as error:
+        full = os.strerror(errno.ENOSPC) in str(error)
+        reason = os.strerror(errno.ENOSPC) if full else str(error).splitlines()[0]
+        raise OSError(errno.ENOSPC if full else errno.EIO, reason, str(path)) from error
     finally:
         texts.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from duckwarp.output.catalog import CATALOG
 from duckwarp.output.marking import code, paragraphs, prose
 from duckwarp.results import BYTES_PER_MB, ColumnStatistics, ParquetFacts
 from duckwarp.source.metadata import Column
@@ -66,6 +67,7 @@ def dictionary(
         "---",
         f"*{GENERATED}: {generated:%Y-%m-%d %H:%M:%S}*",
         f"*Source: duckwarp {version}{' with enriched metadata' if enriched else ''}*",
+        f"*Catalog: [{CATALOG}]({CATALOG})*",
     ]
     return "\n\n".join(blocks) + "\n"
 

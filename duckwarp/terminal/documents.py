@@ -6,7 +6,8 @@ Names may be added to a document and are never changed; units stand in the names
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.results import RunReport, SourceOutcome, SourceState
@@ -90,6 +91,18 @@ def _fate(entry: PlannedSource) -> Document:
 
     plan = None if entry.plan is None else explain(entry.plan)
     return {"plan": plan, "reason": entry.reason, "missing": entry.missing}
+
+
+def catalog_document(
+    folder: Path, records: Iterable[Document], left_out: Mapping[str, str]
+) -> Document:
+    """The catalog of a folder, with the names of its columns; files left out, each with why."""
+    return {
+        "version": __version__,
+        "output_dir": str(folder),
+        "datasets": list(records),
+        "left_out": [{"file_path": name, "reason": why} for name, why in left_out.items()],
+    }
 
 
 def description_document(description: SourceDescription) -> Document:

@@ -5,7 +5,7 @@ What the options do is `cli.py`'s matter.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +35,13 @@ class ExitCode(IntEnum):
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+class CatalogAction(StrEnum):
+    """What `duckwarp catalog` does."""
+
+    SHOW = "show"
+    REBUILD = "rebuild"
 
 
 EXIT_CODES = """
@@ -122,6 +129,17 @@ Exit codes:
   143  ended by SIGTERM
 """
 
+CATALOG_EPILOG = """
+Examples:
+  duckwarp catalog --output /srv/open
+  duckwarp catalog --json
+  duckwarp catalog rebuild --output /srv/open
+
+Every export keeps the catalog up to date. `rebuild` makes it of the published files
+alone, without the database: after files were removed by hand, or where the catalog
+is damaged.
+"""
+
 DEMO_EPILOG = """
 Examples:
   duckwarp demo
@@ -186,6 +204,15 @@ Publication = Annotated[
 Code = Annotated[
     str,
     typer.Argument(metavar="CODE", help="The source's code.", rich_help_panel=_WHAT),
+]
+Action = Annotated[
+    CatalogAction,
+    typer.Argument(
+        metavar="rebuild",
+        help="Make the catalog anew; without it the catalog is shown.",
+        show_default=False,
+        rich_help_panel=_WHAT,
+    ),
 ]
 Sources = Annotated[
     list[str] | None,
@@ -275,6 +302,14 @@ RowSecurity = Annotated[
         _HOW,
         "--enable-row-security",
         help="Accept that policies hide rows; otherwise such a source fails.",
+    ),
+]
+FrontMatter = Annotated[
+    bool,
+    _option(
+        _HOW,
+        "--front-matter",
+        help="Begin each dictionary with its figures in YAML, for generators of static sites.",
     ),
 ]
 LockTimeout = Annotated[

@@ -29,6 +29,7 @@ PG_TEXT = PgType(
 )
 PAGE_TOKENS = {"heading", "paragraph", "bullet_list", "list_item", "hr", "inline"}
 INLINE_TOKENS = {"text", "code_inline", "em", "strong", "hardbreak", "softbreak"}
+LINK_TO_THE_CATALOG = "*Catalog: [catalog.parquet](catalog.parquet)*\n"
 
 
 def entry(
@@ -119,7 +120,8 @@ def _text(inline: Token) -> str:
 
 def structure(markdown: str) -> Counter[str]:
     """How many there are of each thing that text must never bring about or do away with."""
-    rendered = render(markdown)
+    assert markdown.endswith(f"\n\n{LINK_TO_THE_CATALOG}")
+    rendered = render(markdown.removesuffix(LINK_TO_THE_CATALOG))
     assert set(rendered.tokens) <= PAGE_TOKENS | INLINE_TOKENS
     tags = Counter(tag for tag, _ in rendered.headings)
     rules = rendered.tokens.count("hr")
@@ -179,6 +181,8 @@ What the provider sent.
 *Generated: 2026-01-17 09:30:00*
 
 *Source: duckwarp 0.1.0 with enriched metadata*
+
+*Catalog: [catalog.parquet](catalog.parquet)*
 """
 
 
@@ -337,7 +341,9 @@ def test_columns_keep_their_order_whether_described_or_not() -> None:
 def test_the_page_says_whether_the_registry_enriched_it(
     column: ColumnEntry, registered: bool, want: str
 ) -> None:
-    assert page(column, registered=registered).endswith(f"\n*Source: duckwarp 0.1.0{want}*\n")
+    assert page(column, registered=registered).endswith(
+        f"\n*Source: duckwarp 0.1.0{want}*\n\n{LINK_TO_THE_CATALOG}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from tests.runs import (
     Recorder,
     by_code,
     column_values,
+    dataset_files,
     export,
     published_files,
     reading_over,
@@ -529,7 +530,7 @@ class TestChangesWhileTheRunBegins:
         acting_after(monkeypatch, 1, lambda: two_tables.execute(statements))
         report = export(two_tables, PUBLIC, tmp_path)
         assert [result.error for result in report.results] == [None] * len(want)
-        got = {path.stem: column_values(path, "n") for path in tmp_path.glob("*.parquet")}
+        got = {path.stem: column_values(path, "n") for path in dataset_files(tmp_path)}
         assert got == want
 
     def test_a_source_whose_table_goes_before_the_lock_is_skipped(
