@@ -15,7 +15,7 @@ from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.source.registry import Selection
 from duckwarp.verify import verify_published
 from duckwarp.verifying.verdicts import Agreement, Verdict
-from tests.runs import export
+from tests.runs import dataset_files, export
 from tests.support import Database
 from tests.verifying import tampering
 from tests.verifying.tampering import (
@@ -305,7 +305,7 @@ def test_each_file_is_looked_at(demo_dsn: str, tmp_path: Path) -> None:
     export(demo_dsn, Selection(publication="adhd_s"), tmp_path)
     settings = Settings(dsn=demo_dsn, output_dir=tmp_path)
     found = verify_published(None, settings)
-    files = sorted(path.stem for path in tmp_path.glob("*.parquet"))
+    files = [path.stem for path in dataset_files(tmp_path)]
     assert [verdict.code for verdict in found.verdicts] == files
     assert found.is_well
     everything = verify_published(Selection(publication="adhd"), settings)
