@@ -257,25 +257,40 @@ def sources(
 
 
 @app.command(cls=usage.Command, epilog=usage.DESCRIBE_EPILOG)
-def describe(
+def describe(  # noqa: PLR0917  # typer passes them by name
     code: usage.Code,
     dsn: usage.Dsn = None,
     registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
+    output: usage.Published = DEFAULTS.output_dir,
+    memory: usage.Memory = DEFAULTS.memory_bytes,
     json: usage.Json = False,
     verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
-    """Show the data dictionary of a source, from the database."""
+    """Show the data dictionary of a source, from the database, and what its file is like.
+
+    Of a published file in the output folder the figures are shown: of the whole, and of each column
+    the share of NULLs, how many different values there are, and its range; on a terminal also how
+    numbers are distributed.
+    """
+    from duckwarp.profiling import profile_published
     from duckwarp.source.registry import Selection
     from duckwarp.survey import describe_source
     from duckwarp.terminal.documents import description_document
+    from duckwarp.terminal.profile import profile_page, shows_pictures
     from duckwarp.terminal.render import description_page, show
 
-    settings = Settings(dsn=dsn, registry_schema=registry_schema)
+    settings = Settings(
+        dsn=dsn, registry_schema=registry_schema, output_dir=output, memory_bytes=memory
+    )
     description = describe_source(Selection(codes=(code,)), settings)
+    profile = profile_published(code, settings)
     if json:
-        print_document(description_document(description))
-    else:
-        show(partial(description_page, description), sys.stdout)
+        print_document(description_document(description, profile))
+        return
+    show(partial(description_page, description), sys.stdout)
+    if profile is not None:
+        pictures = shows_pictures(sys.stdout)
+        show(partial(profile_page, profile, pictures=pictures), sys.stdout)
 
 
 @app.command(cls=usage.Command, epilog=usage.DOCTOR_EPILOG)

@@ -48,6 +48,7 @@ ARROWS = {
     "checking": {"source", "engine", "verifying"},
     "copying": {*("cataloguing", "checking", "source", "engine", "output", "planning", "telling")},
     "cataloguing": {"engine", "output"},
+    "profiling": {"engine", "output"},
     "lanes": {"source", "engine", "copying"},
     "skipping": {"source", "copying", "output", "telling"},
     "retrying": {"cataloguing", "source", "copying", "output", "skipping", "telling"},

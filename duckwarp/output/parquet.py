@@ -52,6 +52,15 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
     )
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """The names of the top-level columns of a Parquet file, in its order.
+
+    Raises `OSError`, and `ValueError` where it is no Parquet file.
+    """
+    elements = read_file_metadata(path).schema
+    return tuple(element.name.decode(errors="replace") for _, element in _columns_of(elements))
+
+
 def read_key(path: Path, key: str) -> str | None:
     """The text of a key in the footer of a Parquet file, None where it has no such key.
 

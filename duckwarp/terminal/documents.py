@@ -16,6 +16,7 @@ from duckwarp.version import __version__
 if TYPE_CHECKING:
     from duckwarp.doctor import Diagnosis
     from duckwarp.engine.types import Form
+    from duckwarp.profiling import FileProfile
     from duckwarp.source.metadata import Column
     from duckwarp.source.registry import Source
     from duckwarp.survey import PlannedSource, SourceDescription
@@ -105,11 +106,37 @@ def catalog_document(
     }
 
 
-def description_document(description: SourceDescription) -> Document:
-    """The data dictionary of one source."""
+def description_document(
+    description: SourceDescription, profile: FileProfile | None = None
+) -> Document:
+    """The data dictionary of one source; `published` is null where it has no published file."""
     pairs = zip(description.columns, description.forms, strict=True)
     columns = [_column(column, form) for column, form in pairs]
-    return {"version": __version__} | _source(description.source) | {"columns": columns}
+    published = None if profile is None else _profile(profile)
+    source = _source(description.source)
+    return {"version": __version__} | source | {"columns": columns, "published": published}
+
+
+def _profile(profile: FileProfile) -> Document:
+    columns = zip(profile.names, profile.statistics, profile.columns, strict=True)
+    return {
+        "file_path": str(profile.path),
+        "row_count": profile.facts.rows,
+        "size_bytes": profile.facts.size_bytes,
+        "row_groups": len(profile.facts.row_group_rows),
+        "columns": [
+            {
+                "name": name,
+                "null_count": statistics.null_count,
+                "min": statistics.minimum,
+                "max": statistics.maximum,
+                "distinct": column.distinct,
+                "distinct_is_exact": column.distinct_is_exact,
+                "histogram": column.histogram and dataclasses.asdict(column.histogram),
+            }
+            for name, statistics, column in columns
+        ],
+    }
 
 
 def _source(source: Source) -> Document:

@@ -94,6 +94,7 @@ DESCRIBE_EXAMPLES = """
 Examples:
   duckwarp describe adhd_summary_open_referrals_age
   duckwarp describe adhd_summary_open_referrals_age --json
+  duckwarp describe adhd_summary_open_referrals_age --output /srv/open
 """
 
 DOCTOR_EXAMPLES = """
