@@ -43,12 +43,13 @@ def profile_published(code: str, settings: Settings) -> FileProfile | None:
     path = settings.output_dir / f"{code}.parquet"
     if not path.is_file():
         return None
-    facts = read_facts(path)
     budget = memory_budget(settings)
     threads = resources_of(settings, budget).threads
     try:
+        names = column_names(path)
+        facts = read_facts(path)
         with memory_given_back(budget.process_bytes):
             columns = profile_columns(path, memory_bytes=budget.duckdb_bytes, threads=threads)
-        return FileProfile(path=path, facts=facts, names=column_names(path), columns=columns)
+        return FileProfile(path=path, facts=facts, names=names, columns=columns)
     except (OSError, ValueError) as error:
         raise SourceError(f"the published file {path.name} cannot be read: {error}") from error

@@ -314,3 +314,68 @@ class TestCommand:
         assert run(*arguments, "--output", str(tmp_path / "none")) == code
         assert said in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == []
+
+
+class TestDescribe:
+    CODE = "adhd_summary_open_referrals_age"
+
+    def test_as_a_document_it_has_the_figures_of_the_file(
+        self,
+        demo: Path,
+        demo_dsn: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
+        got = document(capsys, "describe", self.CODE, "-o", str(demo), "--json")["published"]
+        path = demo / f"{self.CODE}.parquet"
+        frame = pd.read_parquet(path)
+        assert (got["row_count"], got["size_bytes"]) == (len(frame), path.stat().st_size)
+        assert [column["name"] for column in got["columns"]] == list(frame.columns)
+        for column in got["columns"]:
+            values = frame[column["name"]]
+            assert column["null_count"] == values.isna().sum()
+            assert column["distinct"] == values.nunique()
+            if column["histogram"]:
+                assert sum(column["histogram"]["counts"]) == values.notna().sum()
+                assert column["histogram"]["low"] == pytest.approx(float(values.min()))
+        assert sum(column["histogram"] is not None for column in got["columns"]) >= 4
+
+    def test_people_see_them_without_pictures_where_there_is_no_terminal(
+        self,
+        demo: Path,
+        demo_dsn: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
+        assert run("describe", self.CODE, "-o", str(demo)) == 0
+        page = capsys.readouterr().out
+        assert "As published" in page
+        assert "1,304 rows in 1 row group" in page
+        assert not set(page) & set("▁▂▃▄▅▆▇█▏·")
+
+    def test_a_source_that_is_not_published_has_none(
+        self,
+        demo_dsn: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
+        folder = str(tmp_path / "none")
+        assert document(capsys, "describe", self.CODE, "-o", folder, "--json")["published"] is None
+        assert run("describe", self.CODE, "-o", folder) == 0
+        assert "As published" not in capsys.readouterr().out
+
+    def test_a_published_file_that_is_damaged_is_told(
+        self,
+        demo_dsn: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
+        (tmp_path / f"{self.CODE}.parquet").write_bytes(b"PAR1")
+        assert run("describe", self.CODE, "-o", str(tmp_path)) == 1
+        assert f"{self.CODE}.parquet cannot be read" in capsys.readouterr().err
