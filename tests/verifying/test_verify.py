@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.source.registry import Selection
 from duckwarp.verify import verify_published
 from duckwarp.verifying.verdicts import Agreement, Verdict
+from tests.output.publications import identity
 from tests.runs import dataset_files, export
 from tests.support import Database
 from tests.verifying import tampering
@@ -356,9 +356,9 @@ def test_text_of_another_encoding_is_compared(
 
 
 def test_verification_leaves_the_folder_alone(module_database: Database, path: Path) -> None:
-    before = {name: os.stat(path.parent / name) for name in os.listdir(path.parent)}
+    before = {each: identity(each) for each in path.parent.iterdir()}
     verdict(module_database, path)
-    assert {name: os.stat(path.parent / name) for name in os.listdir(path.parent)} == before
+    assert {each: identity(each) for each in path.parent.iterdir()} == before
 
 
 def test_too_little_memory_is_refused(module_database: Database, path: Path) -> None:
