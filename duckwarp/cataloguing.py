@@ -103,6 +103,7 @@ class Keeper:
         self._folder = folder
         # The entries before and after the set that is being put in place.
         self._before = self._after = entries
+        self._listed = frozenset(entry.code for entry in entries)
         self._exported: dict[str, Entry] = {}
 
     def learn(self, entry: Entry) -> None:
@@ -118,13 +119,22 @@ class Keeper:
             absent = frozenset(codes)
             entries = tuple(entry for entry in self._before if entry.code not in absent)
             return stage_catalog(entries, folder)
-        known = (self._exported.get(code) for code in (*codes, *changes.kept))
+        known = (self._known(code) for code in (*codes, *changes.kept))
         self._after = updated(self._before, (entry for entry in known if entry is not None))
         if not (self._after or codes or (self._folder / CATALOG).exists()):
             return ()
         names = stage_catalog(self._after, folder)
         # Where something changes, an interim one comes first.
         return names if codes else _news(names, folder, self._folder)
+
+    def _known(self, code: str) -> Entry | None:
+        """What the run has told of a dataset; what its file says, if nobody has told of it."""
+        if code in self._exported or code in self._listed:
+            return self._exported.get(code)
+        try:
+            return _from_file(self._folder / f"{code}.parquet", {})
+        except (OSError, SourceError, ValueError):
+            return None
 
 
 def _news(names: Sequence[str], folder: Path, output_dir: Path) -> tuple[str, ...]:

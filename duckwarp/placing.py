@@ -16,6 +16,7 @@ from duckwarp import telling
 from duckwarp.errors import OutputUnusable, SourceError
 from duckwarp.output.comparing import Shape, compare, drift, dropped_percent, shape_of
 from duckwarp.output.publishing import (
+    CATALOG_NAMES,
     CatalogStep,
     Change,
     Changes,
@@ -82,8 +83,13 @@ def _give_mode(staging: Staging, mode: int | None, change: Change) -> None:
     """Published files that stay get the mode that was asked for, and keep all else."""
     pair = published(staging, change.code)
     for path, is_news in ((pair.parquet, change.parquet), (pair.markdown, change.markdown)):
-        if mode is not None and not is_news and stat.S_IMODE(path.stat().st_mode) != mode:
-            path.chmod(mode)
+        if not is_news:
+            _chmod(path, mode)
+
+
+def _chmod(path: Path, mode: int | None) -> None:
+    if mode is not None and stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
 
 
 def _collapse(
@@ -153,6 +159,9 @@ def _placed(
         errors = publish(
             staging.folder, staging.output_dir, changes, catalog=catalog, mode=settings.mode
         )
+        for path in (staging.output_dir / name for name in CATALOG_NAMES):
+            if path.is_file() and not path.is_symlink():
+                _chmod(path, settings.mode)
     except OSError as error:
         if has_begun(staging.folder):
             raise OutputUnusable(

@@ -52,7 +52,10 @@ def _shape(settings: Settings, source: Source, described: object) -> str:
     """A digest of all that the files depend on besides the rows."""
     # What a load changes is the mark's matter.
     lasting = replace(source, relation=None, last_load_at=None)
-    chosen = (settings.compression, settings.special_values, settings.order, settings.mode)
+    chosen = (
+        *(settings.compression, settings.special_values, settings.order),
+        *(settings.mode, settings.front_matter),
+    )
     made_by = (__version__, version("duckdb"))
     shown = repr((lasting, described, chosen, made_by))
     return hashlib.sha256(shown.encode(errors="replace")).hexdigest()

@@ -379,3 +379,17 @@ class TestDescribe:
         (tmp_path / f"{self.CODE}.parquet").write_bytes(b"PAR1")
         assert run("describe", self.CODE, "-o", str(tmp_path)) == 1
         assert f"{self.CODE}.parquet cannot be read" in capsys.readouterr().err
+
+
+def test_a_source_that_was_not_read_gets_its_row_from_its_file(
+    demo_copy: Database, tmp_path: Path
+) -> None:
+    selection = Selection(codes=("adhd_prevalence_estimates_icb",))
+    export(demo_copy, selection, tmp_path, skip_unchanged=True)
+    [before] = read_catalog(tmp_path)
+    for name in CATALOG_NAMES:
+        (tmp_path / name).unlink()
+    report = export(demo_copy, selection, tmp_path, skip_unchanged=True)
+    assert "not read" in (report.outcomes[0].reason or "")
+    [after] = read_catalog(tmp_path)
+    assert (after.dataset, after.sha256) == (before.dataset, before.sha256)
