@@ -146,6 +146,7 @@ def main() -> None:
         done = loader()
     figures = {soak.name: soak.figures() for soak in soaks}
     figures |= {"loader": done, "reads_meanwhile": reader.reads}
+    figures["looks_into_the_catalog_meanwhile"] = reader.looks_into_the_catalog
     print(json.dumps(figures, indent=2))
     if not arguments.quick:
         STORED.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

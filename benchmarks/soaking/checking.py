@@ -110,10 +110,14 @@ def _check_catalog(folder: Path, present: Set[str]) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
-    """Reads one published file after the other while runs take place, in a thread of its own."""
+    """Reads one published file after the other while runs take place, in a thread of its own.
+
+    By name, and as the catalog names them.
+    """
 
     folder: Path
     reads: int = 0
+    looks_into_the_catalog: int = 0
     faults: list[str] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -130,6 +134,7 @@ class Reader:
 
     def _read(self) -> None:
         while not self._over.is_set():
+            self._look_into_the_catalog()
             for number in range(SOURCES):
                 path = self.folder / f"{code_of(number)}.parquet"
                 if self._over.wait(0.02) or not path.exists():
@@ -139,3 +144,17 @@ class Reader:
                 except (Unsound, OSError) as error:
                     self.faults.append(str(error))
                 self.reads += 1
+
+    def _look_into_the_catalog(self) -> None:
+        """A file that is not the one in the catalog is a fault if the catalog is still that one."""
+        catalog = self.folder / "catalog.parquet"
+        if not catalog.exists():
+            return
+        content = catalog.read_bytes()
+        rows = pq.read_table(BytesIO(content), columns=["source_code", "sha256"]).to_pylist()
+        self.looks_into_the_catalog += 1
+        for row in rows:
+            path = self.folder / f"{row['source_code']}.parquet"
+            same = path.exists() and sha256(path.read_bytes()).hexdigest() == row["sha256"]
+            if not same and catalog.read_bytes() == content:
+                self.faults.append(f"the catalog names another {path.name}")

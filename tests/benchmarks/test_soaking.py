@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,24 @@ class TestAFolder:
             while not reader.reads:
                 pass
         assert reader.faults
+
+
+@pytest.mark.parametrize("sha256", ["right", "wrong"])
+def test_a_catalog_that_names_another_file_is_noticed(sha256: str, tmp_path: Path) -> None:
+    path = publish(tmp_path, 0, 5)
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    row = {"source_code": code_of(0), "row_count": rows_of(0, 5)}
+    row["sha256"] = right if sha256 == "right" else "0" * 64
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "catalog.parquet")
+    with Reader(folder=tmp_path) as reader:
+        while not reader.reads:
+            pass
+    assert bool(reader.faults) is (sha256 == "wrong")
+    if sha256 == "wrong":
+        with pytest.raises(Unsound, match="describes another"):
+            checked(tmp_path, exported(0), {})
+    else:
+        assert checked(tmp_path, exported(0), {}).run_generation == 5
 
 
 def soak(*memory: int, **more: int) -> Soak:
