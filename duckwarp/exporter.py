@@ -278,7 +278,7 @@ def _export_all(run: Run, ledger: Ledger) -> None:
     """Every source in turn: first those without a relation, then the others in their order."""
     ledger.sources.update((source.code, source) for source in run.snapshot.sources)
     sources = [source for source in run.snapshot.sources if source.code not in ledger.outcomes]
-    missing = [] if run.settings.fail_on_missing else [s for s in sources if s.relation is None]
+    missing = [] if run.settings.fail_on_missing else [s for s in sources if _is_missing(run, s)]
     for source in missing:
         ledger.outcomes[source.code] = _skipped(run, source)
     present = [source for source in sources if source.code not in ledger.outcomes]
@@ -346,6 +346,11 @@ def _connections(run: Run, sources: Sequence[Source]) -> int:
     most, traits = run.resources.connections, run.snapshot.traits
     relations = [source.relation for source in sources if source.relation is not None]
     return max((connections_for(relation, most, traits) for relation in relations), default=1)
+
+
+def _is_missing(run: Run, source: Source) -> bool:
+    """Whether there is no relation, and was none when the run began either."""
+    return source.relation is None and source.code not in run.snapshot.unlocked
 
 
 def _skipped(run: Run, source: Source) -> SourceOutcome:

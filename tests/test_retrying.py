@@ -207,6 +207,28 @@ class TestOfTheRun:
         assert "the session that holds the snapshot was lost" in (results["b"].error or "")
         assert published_files(tmp_path) == {"a.parquet", "a.md", "c.parquet", "c.md"}
 
+    @pytest.mark.parametrize("retries", [0, 2])
+    def test_sessions_of_lanes_that_are_lost_end_no_process(
+        self, database: Database, tmp_path: Path, retries: int
+    ) -> None:
+        """The server ends those that wait in a transaction, too."""
+        for number in range(12):
+            database.execute(f"CREATE TABLE t{number} AS SELECT n FROM generate_series(1, 9) AS n")
+        pending = [lambda: ended(database, "true")]
+
+        def react(event: Event) -> None:
+            completed = event.event_type is EventType.STAGE_COMPLETED and event.stage == "export"
+            if completed and pending:
+                pending.pop()()
+
+        report = export(
+            database, EVERYTHING, tmp_path, Recorder(react), jobs=3, threads=3, retries=retries
+        )
+        failed = [outcome for outcome in report.outcomes if outcome.state == "failed"]
+        assert len(report.outcomes) == 12
+        assert bool(failed) is not bool(retries)
+        assert all("lost" in (outcome.reason or "") for outcome in failed)
+
     def test_all_sessions_lost_between_two_sources_are_made_anew(
         self, three: Database, tmp_path: Path
     ) -> None:
@@ -233,6 +255,17 @@ class TestOfTheRun:
         events = retries_in(recorder)
         assert {event.context["sqlstate"] for event in events} == {"53300"}
         assert len(events) == 2
+
+    def test_a_role_with_one_connection_is_told_that_it_takes_two(
+        self, database: Database, make_role: RoleMaker, tmp_path: Path
+    ) -> None:
+        role = make_role("CONNECTION LIMIT 1")
+        database.execute("CREATE TABLE a AS SELECT 1 AS n; GRANT SELECT ON a TO PUBLIC")
+        recorder = Recorder()
+        report = export(database.dsn_as(role), EVERYTHING, tmp_path, recorder)
+        assert "needs at least 2 connections" in (by_code(report)["a"].error or "")
+        assert [event.context["sqlstate"] for event in retries_in(recorder)] == ["53300"] * 2
+        assert published_files(tmp_path) == set()
 
     @pytest.mark.parametrize(
         "wrong",

@@ -147,6 +147,7 @@ def open_snapshot(
         _lock_ahead(locks, glance)
         taken_at = _moment_of_snapshot(connection)
         sources = find_sources_again(connection, selection, settings.registry_schema)
+        _note_gone(locks, glance, sources)
         _lock_late(locks, [source for source in sources if not _was_locked(source, glance)])
         yield Snapshot(
             connection=connection,
@@ -261,6 +262,17 @@ def _lock_ahead(locks: _Locks, sources: Sequence[Source]) -> None:
         error = locks.take(_lock_statement([name]))
         if error is not None and not isinstance(error, _TOLD_LATER):
             locks.refused[source.code] = _not_locked(source, error, locks.timeout_seconds)
+
+
+def _note_gone(locks: _Locks, glance: Sequence[Source], sources: Sequence[Source]) -> None:
+    """Refuse what had a relation at the first look, and has none in the snapshot."""
+    seen = {source.code for source in glance if source.relation is not None}
+    for source in sources:
+        if source.relation is None and source.code in seen:
+            locks.refused[source.code] = SourceError(
+                f"relation {source.qualified_name} does not exist any more: it was dropped or "
+                "renamed while the run began"
+            )
 
 
 def _lock_late(locks: _Locks, sources: Sequence[Source]) -> None:

@@ -533,15 +533,24 @@ class TestChangesWhileTheRunBegins:
         got = {path.stem: column_values(path, "n") for path in dataset_files(tmp_path)}
         assert got == want
 
-    def test_a_source_whose_table_goes_before_the_lock_is_skipped(
-        self, two_tables: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("statement", ["DROP TABLE a", "ALTER TABLE a RENAME TO c"])
+    def test_a_source_whose_table_goes_before_the_lock_fails_alone(
+        self,
+        two_tables: Database,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        statement: str,
     ) -> None:
-        acting_after(monkeypatch, 1, lambda: two_tables.execute("DROP TABLE a"))
+        acting_after(monkeypatch, 1, lambda: two_tables.execute(statement))
         report = export(two_tables, named("a", "b"), tmp_path)
         assert [outcome.state for outcome in report.outcomes] == [
-            SourceState.SKIPPED,
+            SourceState.FAILED,
             SourceState.EXPORTED,
         ]
+        assert report.outcomes[0].reason == (
+            "relation public.a does not exist any more: it was dropped or renamed while the run "
+            "began"
+        )
 
     @pytest.mark.parametrize(
         ("made", "statement", "want"),
