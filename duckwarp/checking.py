@@ -61,11 +61,12 @@ def _connections(settings: Settings) -> int:
 
 @contextlib.contextmanager
 def open_check(
-    snapshot: Snapshot, settings: Settings, resources: Resources
+    snapshot: Snapshot, settings: Settings, resources: Resources, memory_bytes: int
 ) -> Iterator[Check | None]:
     """What compares the files of a run, None where they are not to be compared.
 
-    `settings` are those of the user, `resources` what `set_aside` has left.
+    `settings` are those of the user, `resources` what `set_aside` has left, `memory_bytes` the
+    process's memory.
     """
     if not settings.verify:
         yield None
@@ -78,7 +79,7 @@ def open_check(
         connections=min(_connections(settings), resources.threads),
         duckdb_bytes=max(resources.duckdb_bytes // 2, MIN_DUCKDB_BYTES),
     )
-    with open_bench(snapshot, own) as bench:
+    with open_bench(snapshot, own, memory_bytes) as bench:
         yield Check(
             require_equal=partial(require_equal, bench),
             uses_snapshot=snapshot.connection in bench.readers.connections,

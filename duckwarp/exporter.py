@@ -247,7 +247,7 @@ def _export_from(  # what a run is made of
     resources = resources_of(settings, budget)
     with (
         open_spill(staging, settings) as spill,
-        open_check(snapshot, asked, resources) as check,
+        open_check(snapshot, asked, resources, budget.process_bytes) as check,
         memory_given_back(budget.process_bytes),
         open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
     ):

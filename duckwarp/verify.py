@@ -24,7 +24,14 @@ from duckwarp.sizes import size_text
 from duckwarp.source.metadata import Column, describe
 from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import Snapshot, open_snapshot
-from duckwarp.verifying.bench import Bench, Progress, compared, compared_quickly, open_bench
+from duckwarp.verifying.bench import (
+    NEEDED_BYTES,
+    Bench,
+    Progress,
+    compared,
+    compared_quickly,
+    open_bench,
+)
 from duckwarp.verifying.filetext import MACROS
 from duckwarp.verifying.history import Published, has_changed, read_catalog
 from duckwarp.verifying.offline import codes_of_files, look_at_file
@@ -32,8 +39,6 @@ from duckwarp.verifying.verdicts import Agreement, Finding, Verdict, Verificatio
 
 # What pyarrow takes besides DuckDB: its code, and a batch in Arrow's form.
 ARROW_BYTES = 120_000_000
-# What a process takes that compares T: 295 MB were seen.
-NEEDED_BYTES = 320_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,7 @@ def verify_published(
     with (
         open_snapshot(chosen, settings, dict(os.environ)) as snapshot,
         memory_given_back(process_bytes),
-        open_bench(snapshot, resources) as bench,
+        open_bench(snapshot, resources, process_bytes) as bench,
     ):
         run = Run(
             settings=settings,

@@ -15,18 +15,33 @@ import duckdb
 
 from duckwarp.errors import SourceError
 
+# What each of DuckDB's threads needs for a column that becomes text: a few vectors. With 1,600
+# columns 75 kB of each were enough.
+COLUMN_BYTES = 75_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
     """A DuckDB that answers questions about a batch, which they call `batch`."""
 
     connection: duckdb.DuckDBPyConnection
+    limit_bytes: int
+    threads: int
+
+    def prepare(self, columns: int) -> None:
+        """Use as many threads as there is memory for, where so many columns become text."""
+        affordable = self.limit_bytes // max(columns * COLUMN_BYTES, 1)
+        self.connection.execute(f"SET threads = {max(1, min(self.threads, affordable))}")
 
     def ask(self, query: str, batch: Any) -> list[tuple[Any, ...]]:
         """The rows that the query gives. Raises `SourceError`."""
         try:
             self.connection.register("batch", batch)
             return self.connection.execute(query).fetchall()
+        except duckdb.OutOfMemoryException as error:
+            raise SourceError(
+                "the file's values cannot be compared within this memory: allow more with --memory"
+            ) from error
         except duckdb.Error as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise SourceError(f"the file's values cannot be compared: {reason}") from error
@@ -49,4 +64,4 @@ def open_asker(limit_bytes: int, threads: int, macros: Sequence[str]) -> Iterato
         connection.execute("SET enable_progress_bar = false")
         for macro in macros:
             connection.execute(macro)
-        yield Asker(connection=connection)
+        yield Asker(connection=connection, limit_bytes=limit_bytes, threads=threads)

@@ -216,26 +216,25 @@ def hashes_query(side: Side, buckets: int, wanted: Sequence[int]) -> str:
 
 def values_query(side: Side, hashes: Sequence[int]) -> str:
     """(hash, rows, texts of the values, long ones cut) of rows with these hashes."""
-    values = _listed(side, [side.cut.replace("{t}", text) for text in side.texts])
-    chosen = ", ".join(map(str, hashes))
-    return (
-        f"SELECT h, count(*), min(v) FROM (SELECT {_row_hash(side)} AS h, {values} AS v "
-        f"FROM {side.source}) AS t WHERE h IN ({chosen}) GROUP BY h"
-    )
+    return _values_where(side, f"h IN ({', '.join(map(str, hashes))})")
 
 
 def keys_query(side: Side, places: Sequence[int], keys: Sequence[Sequence[str]]) -> str:
-    """(hash, rows, texts of the values, long ones cut) of the rows with these keys.
+    """The same of the rows with these keys.
 
     `places` are those of the key's columns, `keys` the texts of their values.
     """
-    values = _listed(side, [side.cut.replace("{t}", text) for text in side.texts])
     wanted = " OR ".join(
-        "(" + " AND ".join(f"k{place} = {literal(text)}" for place, text in pairs) + ")"
+        "(" + " AND ".join(f"{side.texts[p]} = {literal(text)}" for p, text in pairs) + ")"
         for pairs in (zip(places, key, strict=True) for key in keys)
     )
-    named = ", ".join(f"{side.texts[place]} AS k{place}" for place in places)
+    return _values_where(side, wanted)
+
+
+def _values_where(side: Side, condition: str) -> str:
+    """The values are made into a list after the condition: of few rows, however many there are."""
+    values = _listed(side, [side.cut.replace("{t}", text) for text in side.texts])
     return (
-        f"SELECT h, count(*), min(v) FROM (SELECT {_row_hash(side)} AS h, {values} AS v, {named} "
-        f"FROM {side.source}) AS t WHERE {wanted} GROUP BY h"
+        f"SELECT h, count(*), min({values}) FROM (SELECT {_row_hash(side)} AS h, * "
+        f"FROM {side.source}) AS t WHERE {condition} GROUP BY h"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from duckwarp.source.readers import Rows
@@ -30,6 +31,8 @@ _LOOKED_INTO = 64
 # Rows of each side whose values are compared, to find those that belong together: by their key,
 # or by what they have in common.
 _CANDIDATES = 32
+# Columns whose values are hashed in one question: each takes a hash of every row of a vector.
+_COLUMNS_AT_ONCE = 200
 # How many columns of a row are told where there is no key.
 _COLUMNS_FOR_KEY = 3
 
@@ -39,15 +42,22 @@ Found = dict[int, tuple[int, Texts]]
 
 
 def column_checksums(sides: Sides) -> tuple[list[int], list[int]]:
-    """The checksum of each column in the table, and in the file."""
+    """The checksum of each column in the table, and in the file; some columns at a time."""
 
     def add(sums: list[int], rows: Rows) -> list[int]:
         found = [int(text) for text in rows[0][0]]
         return [a + b for a, b in zip(sums, found, strict=True)] if sums else found
 
-    table, file = asked_of_both(sides, column_checksums_query, add, list)
-    nothing = [0] * len(sides.comparisons)
-    return table or nothing, file or nothing
+    table: list[int] = []
+    file: list[int] = []
+    for start in range(0, len(sides.comparisons), _COLUMNS_AT_ONCE):
+        chosen = slice(start, start + _COLUMNS_AT_ONCE)
+        some = replace(sides, comparisons=sides.comparisons[chosen], places=sides.places[chosen])
+        of_table, of_file = asked_of_both(some, column_checksums_query, add, list)
+        nothing = [0] * len(some.comparisons)
+        table += of_table or nothing
+        file += of_file or nothing
+    return table, file
 
 
 def differing_rows(sides: Sides, rows: int, key: Sequence[str]) -> tuple[DifferingRow, ...]:

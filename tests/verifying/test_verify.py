@@ -367,3 +367,17 @@ def test_too_little_memory_is_refused(module_database: Database, path: Path) -> 
     )
     with pytest.raises(RunError, match="a verification needs at least --memory 320 MB"):
         verify_published(None, settings)
+
+
+def test_many_columns_need_more_memory(database: Database, tmp_path: Path) -> None:
+    columns = ", ".join(f"n AS c{number}" for number in range(600))
+    database.execute(f"CREATE TABLE wide AS SELECT {columns} FROM generate_series(1, 3) n")
+    export(database, Selection(schema="public"), tmp_path)
+    settings = Settings(dsn=database.dsn, output_dir=tmp_path, memory_bytes=400_000_000)
+    [found] = verify_published(Selection(schema="public"), settings).verdicts
+    assert found.agreement is Agreement.FAILED
+    assert found.reasons == (
+        "600 columns need at least --memory 420 MB to be verified, not 400 MB",
+    )
+    enough = Settings(dsn=database.dsn, output_dir=tmp_path, memory_bytes=420_000_000)
+    assert verify_published(Selection(schema="public"), enough).is_well
