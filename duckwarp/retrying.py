@@ -6,6 +6,7 @@ Which failures may pass is `source/faults.py`'s matter. A wait ends at once with
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -24,7 +25,7 @@ from tenacity import (
 
 from duckwarp import telling
 from duckwarp.cataloguing import Keeper
-from duckwarp.copying import Deferred, Run, check_age
+from duckwarp.copying import TICK_SECONDS, Deferred, Run, check_age
 from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotTooOld
 from duckwarp.output.publishing import Change
 from duckwarp.results import SourceOutcome
@@ -98,7 +99,14 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
     def may_pass_here(error: BaseException) -> bool:
         return _may_pass(error) and not isinstance(error, SnapshotLost)
 
-    return _retrying(run.settings.retries, may_pass_here, run.stop, told)(attempt)
+    def rest(seconds: float) -> None:
+        """Wait, as long as the run goes on and may hold its snapshot."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not run.expired.is_set():
+            if run.stop.wait(min(left, TICK_SECONDS)):
+                return
+
+    return _retrying(run.settings.retries, may_pass_here, run.stop, told, rest)(attempt)
 
 
 def _look_closer(run: Run, error: DuckwarpError) -> None:
@@ -120,6 +128,7 @@ def _retrying(
     may_pass: Callable[[BaseException], bool],
     ended: threading.Event,
     told: Callable[[Trial], None],
+    rest: Callable[[float], None] | None = None,
 ) -> Retrying:
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -133,7 +142,7 @@ def _retrying(
         stop=stop_any(stop_after_attempt(retries + 1), stop_when_event_set(ended)),
         wait=wait_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         + wait_random(0, JITTER_SECONDS),
-        sleep=sleep_using_event(ended),
+        sleep=rest or sleep_using_event(ended),
         before_sleep=before_sleep,
         reraise=True,
     )

@@ -274,3 +274,47 @@ class TestLiveBars:
         assert "looking at the database" in screen.getvalue()
         erase_line_and_go_up = "\x1b[1A\x1b[2K"
         assert screen.getvalue().endswith(erase_line_and_go_up)
+
+
+def retried(at: float, source: str | None = None, **context: Any) -> Event:
+    figures = {"retry": 1, "retries": 2, "wait_seconds": 2.25, "error": "the server\nis away"}
+    named = {"source": source} if source else {}
+    level = EventLevel.WARNING
+    return event(EventType.WARNING, "retry", at, level, **(figures | named | context))
+
+
+class TestWhatIsTriedAgain:
+    def test_a_line_says_what_when_and_why(self) -> None:
+        stream = io.StringIO()
+        with PlainLines(stream) as lines:
+            for each in (*run_started(), started(), retried(1, "adhd_a"), retried(2)):
+                lines.listen(each)
+        assert stream.getvalue().splitlines() == [
+            "retrying  adhd_a: in 2.2 s, 1 of 2: the server is away",
+            "retrying  the run: in 2.2 s, 1 of 2: the server is away",
+        ]
+
+    def test_on_a_terminal_the_line_stays(self) -> None:
+        console = Console(file=io.StringIO(), force_terminal=True, width=100)
+        with LiveBars("adhd", console) as bars:
+            bars.listen(retried(1, "adhd_a"))
+        assert isinstance(console.file, io.StringIO)
+        assert "retrying  adhd_a: in 2.2 s, 1 of 2: the server is away" in console.file.getvalue()
+
+    def test_those_who_want_failures_only_hear_nothing(self) -> None:
+        stream = io.StringIO()
+        with Quiet(stream) as quiet:
+            quiet.listen(retried(1, "adhd_a"))
+        assert stream.getvalue() == ""
+
+    def test_a_run_that_begins_again_counts_what_is_kept(self) -> None:
+        tally = Tally()
+        again = [
+            retried(3, sources_done=1, sources_dropped=0),
+            event(EventType.STAGE_STARTED, "export_batch", sources=1),
+        ]
+        for each in (*run_started(), started(), completed(), started("adhd_b"), *again):
+            tally = tally.after(each)
+        assert (tally.done, tally.sources, tally.under_way) == (1, 2, ())
+        dropped = retried(4, sources_done=0, sources_dropped=1)
+        assert tally.after(dropped).done == 0

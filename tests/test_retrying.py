@@ -316,6 +316,29 @@ class TestTheAgeOfTheSnapshot:
         assert event.context["snapshot_age_seconds"] >= 1.5
         assert all_sessions_end(three)
 
+    def test_a_wait_before_another_try_does_not_outlive_it(
+        self, three: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 3600.0)
+        monkeypatch.setattr(retrying, "LONGEST_WAIT_SECONDS", 3600.0)
+        three.execute(f"DROP VIEW b; {ENDLESS}")
+        limits = {"statement_timeout_seconds": 0.2, "max_snapshot_age_seconds": 1.5}
+        results = by_code(export(three, EVERYTHING, tmp_path, **limits))
+        assert results["a"].success
+        assert "the most that --max-snapshot-age allows" in (results["b"].error or "")
+
+    def test_nor_do_waits_for_locks(self, database: Database, tmp_path: Path) -> None:
+        for number in range(6):
+            database.execute(f"CREATE TABLE t{number} AS SELECT 1 AS n")
+        recorder = Recorder()
+        with database.connect(autocommit=False) as other:
+            other.execute("LOCK TABLE t0, t1, t2, t3, t4")
+            limits = {"lock_timeout_seconds": 600, "max_snapshot_age_seconds": 0.5}
+            results = by_code(export(database, EVERYTHING, tmp_path, recorder, **limits))
+        assert {result.success for result in results.values()} == {False}
+        [event] = recorder.of(EventType.STAGE_COMPLETED, "snapshot")
+        assert event.context["snapshot_age_seconds"] < 600
+
     def test_one_that_does_not_is_left_alone(self, three: Database, tmp_path: Path) -> None:
         recorder = Recorder()
         report = export(three, EVERYTHING, tmp_path, recorder, max_snapshot_age_seconds=60)

@@ -143,7 +143,11 @@ def open_snapshot(
         began = time.monotonic()
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # No question before the locks: the first one takes the snapshot.
-        locks = _Locks(connection=connection, timeout_seconds=settings.lock_timeout_seconds)
+        locks = _Locks(
+            connection=connection,
+            timeout_seconds=settings.lock_timeout_seconds,
+            until=began + age if (age := settings.max_snapshot_age_seconds) else None,
+        )
         _lock_ahead(locks, glance)
         taken_at = _moment_of_snapshot(connection)
         sources = find_sources_again(connection, selection, settings.registry_schema)
@@ -230,11 +234,18 @@ class _Locks:
 
     connection: psycopg.Connection[Any]
     timeout_seconds: float
+    until: float | None = None
     taken: list[str] = field(default_factory=list)
     refused: dict[str, SourceError] = field(default_factory=dict)
 
     def take(self, statement: sql.Composed) -> psycopg.Error | None:
-        """Try for a lock: the error, or None once it is had."""
+        """Try for a lock: the error, or None once it is had.
+
+        With an end, `until` on the monotonic clock, those after it are waited for a moment each.
+        """
+        if self.until is not None:
+            left = max(_MOMENT_SECONDS, self.until - time.monotonic())
+            self.connection.execute(_lock_timeout(min(self.timeout_seconds, left)))
         error = _try(self.connection, statement)
         if error is None:
             self.taken.append(statement.as_string(self.connection))
