@@ -18,6 +18,8 @@ from duckwarp.source.metadata import Column
 from duckwarp.source.parts import parts_joined
 from duckwarp.source.registry import Source
 
+SAVEPOINT = "duckwarp_question"
+
 
 def check_access(source: Source, columns: Sequence[Column], role: str, row_security: bool) -> None:
     """Whether the role may read all of `source`, by what the catalog says.
@@ -139,10 +141,17 @@ def fetch_rows(
 
 
 def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> list[Any]:
+    """The rows of a query; the savepoint around it travels with it, as one message."""
+    cursor = connection.cursor()
+    # A line of its own, whatever the query ends in.
+    guarded = f"SAVEPOINT {SAVEPOINT}; {query}\n; RELEASE SAVEPOINT {SAVEPOINT}"
     try:
-        with connection.transaction():
-            return connection.execute(query.encode()).fetchall()
+        cursor.execute(guarded.encode(), prepare=False)
+        cursor.nextset()
+        return cursor.fetchall()
     except psycopg.Error as error:
+        if not connection.closed:
+            connection.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}")
         raise translated(error, source) from error
 
 
