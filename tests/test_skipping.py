@@ -13,6 +13,7 @@ from duckwarp.events import EventType
 from duckwarp.output.remembered import RECORD_NAME
 from duckwarp.output.staging import STAGING_FOLDER
 from duckwarp.results import RunReport, SourceState
+from duckwarp.source import snapshot
 from duckwarp.source.registry import Selection
 from tests.conftest import RoleMaker
 from tests.output.publications import identity
@@ -173,6 +174,29 @@ def test_a_load_that_commits_after_the_marks_were_taken_is_published_by_the_next
     assert column_values(tmp_path / "t.parquet", "n") == [*range(1, 11)]
     assert read(again(plain, tmp_path)) == {"t"}
     assert column_values(tmp_path / "t.parquet", "n") == [*range(1, 12)]
+
+
+def test_what_is_not_read_is_of_the_same_state_as_what_is(
+    plain: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load of two tables commits after the first look: neither is taken for unchanged."""
+    done(plain, "CREATE TABLE u AS TABLE t; CREATE TABLE w AS TABLE t")
+    again(plain, tmp_path)
+    done(plain, "INSERT INTO w VALUES (11, 'x')")
+    pending = ["INSERT INTO u SELECT n, 'y' FROM generate_series(11, 12) n; DELETE FROM t"]
+    look = snapshot.load_marks
+
+    def then_load(*arguments: Any) -> dict[str, str]:
+        marks = look(*arguments)
+        if pending:
+            done(plain, pending.pop())
+        return marks
+
+    monkeypatch.setattr(snapshot, "load_marks", then_load)
+    report = again(plain, tmp_path)
+    assert read(report) == {"t", "u", "w"}
+    rows = {result.canonical_code: result.row_count for result in report.results}
+    assert rows == {"t": 0, "u": 12, "w": 11}
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,10 @@ def open_snapshot(
         sources = find_sources_again(connection, selection, settings.registry_schema)
         _note_gone(locks, glance, sources)
         _lock_late(locks, [source for source in sources if not _was_locked(source, glance)])
+        if marks:
+            # What was loaded between the two looks is in the snapshot, and not in the first mark.
+            since = load_marks(connection, sources)
+            marks = {code: mark for code, mark in marks.items() if since.get(code) == mark}
         yield Snapshot(
             connection=connection,
             snapshot_id=_export_snapshot(connection),
