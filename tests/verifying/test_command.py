@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from duckwarp.cli import main
 from duckwarp.source.registry import Selection
 from tests.runs import export
+from tests.support import Database
 from tests.verifying.tampering import rewrite, with_values
 
 AGES = "adhd_summary_open_referrals_age"
@@ -86,3 +91,38 @@ def test_an_empty_folder_has_nothing_to_verify(
 ) -> None:
     code, out = verify(capsys, "--dsn", demo_dsn, "--output", str(tmp_path))
     assert (code, out.splitlines()[-1]) == (0, "No file was found.")
+
+
+def test_ctrl_c_ends_it_at_once_and_leaves_no_session(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "CREATE TABLE visits AS SELECT n, md5(n::text) AS code FROM generate_series(1, 400000) n"
+    )
+    export(database, Selection(schema="public"), tmp_path)
+    # A view is never done: the answer of the table does not come before the signal.
+    database.execute(
+        "ALTER TABLE visits RENAME TO kept; CREATE VIEW visits AS SELECT kept.n, kept.code "
+        "FROM kept, pg_sleep(CASE WHEN kept.n > 0 THEN 60 END)"
+    )
+    command = [sys.executable, "-m", "duckwarp", "verify", "--schema", "public"]
+    running = subprocess.Popen(
+        [*command, "--dsn", database.dsn, "--output", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    sessions = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE application_name ~ '^duckwarp' AND datname = current_database()"
+    )
+    asking = f"{sessions} AND query ~ 'sha256' AND state = 'active'"
+    while running.poll() is None and database.execute(asking) == [(0,)]:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert (running.returncode, out) == (130, "")
+    assert err == "error: interrupted\n"
+    ended = time.monotonic()
+    # A session of the server's takes a moment to end.
+    while database.execute(sessions) != [(0,)]:
+        assert time.monotonic() < ended + 30
+        time.sleep(0.05)
