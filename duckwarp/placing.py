@@ -15,16 +15,8 @@ from pathlib import Path
 from duckwarp import telling
 from duckwarp.errors import OutputUnusable, SourceError
 from duckwarp.output.comparing import Shape, compare, drift, dropped_percent, shape_of
-from duckwarp.output.publishing import (
-    CATALOG_NAMES,
-    CatalogStep,
-    Change,
-    Changes,
-    check_place,
-    has_begun,
-    no_catalog,
-    publish,
-)
+from duckwarp.output.journal import CATALOG_NAMES, Change, has_begun
+from duckwarp.output.publishing import CatalogStep, Changes, check_place, no_catalog, publish
 from duckwarp.output.space import free_text, is_disk_full
 from duckwarp.output.staging import Staging, discard, published, staged
 from duckwarp.results import ExportResult, SourceOutcome, SourceState

@@ -27,7 +27,7 @@ from duckwarp import telling
 from duckwarp.cataloguing import Keeper
 from duckwarp.copying import TICK_SECONDS, Deferred, Run, check_age
 from duckwarp.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotTooOld
-from duckwarp.output.publishing import Change
+from duckwarp.output.journal import Change
 from duckwarp.results import SourceOutcome
 from duckwarp.settings import Publish, Settings
 from duckwarp.skipping import Trace

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from duckwarp.events import Event, EventLevel, EventType
 from duckwarp.exporter import run_export
-from duckwarp.output.publishing import CATALOG_NAMES
+from duckwarp.output.journal import CATALOG_NAMES
 from duckwarp.results import ExportResult, RunReport
 from duckwarp.settings import Settings
 from duckwarp.source.registry import Selection

@@ -18,7 +18,7 @@ from duckwarp.cataloguing import read_catalog, rebuilt
 from duckwarp.cli import main
 from duckwarp.errors import CatalogUnusable
 from duckwarp.events import EventType
-from duckwarp.output.publishing import CATALOG_NAMES
+from duckwarp.output.journal import CATALOG_NAMES
 from duckwarp.source.registry import Selection
 from tests.output.test_catalog import FIRST_COLUMNS, MORE_COLUMNS
 from tests.runs import Recorder, by_code, export, published_files, when

@@ -20,7 +20,7 @@ import pytest
 from duckwarp import Selection, survey
 from duckwarp.cli import main
 from duckwarp.demo.server import EmbeddedServer, embedded_server
-from duckwarp.output.publishing import CATALOG_NAMES
+from duckwarp.output.journal import CATALOG_NAMES
 from duckwarp.redaction import without_passwords
 from duckwarp.settings import (
     MIN_MEMORY_BYTES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -94,14 +95,13 @@ def check(output: Path) -> str:
 
 
 def _check_catalog(output: Path, rows: dict[str, int]) -> None:
-    """No row of the catalog, where there is one, has another file than the one that is there."""
-    if not (output / "catalog.parquet").exists():
-        return
+    """No row of the catalog has another file than the one that is there."""
     for row in pq.read_table(output / "catalog.parquet").to_pylist():
-        assert row["row_count"] == rows[row["source_code"]]
-        size_bytes = (output / f"{row['source_code']}.parquet").stat().st_size
-        assert row["file_size_kb"] * 1000 == size_bytes
-        assert (output / f"{row['source_code']}.md").exists()
+        code = row["source_code"]
+        assert row["row_count"] == rows[code]
+        content = (output / f"{code}.parquet").read_bytes()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+        assert (output / f"{code}.md").exists()
     assert json.loads((output / "datapackage.json").read_text())
 
 
@@ -112,6 +112,8 @@ def check_green(stage: Stage, output: Path) -> None:
     assert {code: pq.read_metadata(output / f"{code}.parquet").num_rows for code in CODES} == NEW
     assert check(output) == "new"
     assert all((output / f"{code}.md").exists() for code in CODES)
+    catalog = pq.read_table(output / "catalog.parquet").column("source_code").to_pylist()
+    assert catalog == sorted(CODES)
     made = {path.name for path in output.iterdir()} - {"catalog.parquet", "datapackage.json"}
     assert made == {
         *(f"{code}.{suffix}" for code in CODES for suffix in ("parquet", "md")),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duckwarp.errors import OutputUnusable
-from duckwarp.output.publishing import CATALOG_NAMES
+from duckwarp.output.journal import CATALOG_NAMES
 from duckwarp.results import SourceState
 from duckwarp.source.registry import Selection
 from tests.output.publications import identity

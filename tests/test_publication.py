@@ -12,7 +12,7 @@ import pytest
 
 from duckwarp.errors import UsageError
 from duckwarp.events import Event, EventLevel, EventType
-from duckwarp.output.publishing import CATALOG_NAMES
+from duckwarp.output.journal import CATALOG_NAMES
 from duckwarp.results import RunReport, SourceState
 from duckwarp.settings import OnDrift, Publish, Settings
 from duckwarp.source.registry import Selection

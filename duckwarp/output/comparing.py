@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from duckwarp.output.filemetadata import LogicalType, SchemaElement, read_file_metadata
+from duckwarp.output.journal import Change
 from duckwarp.output.markdown import GENERATED
-from duckwarp.output.publishing import Change, pair_in
+from duckwarp.output.publishing import pair_in
 
 COMPARED_BYTES = 1024 * 1024
 

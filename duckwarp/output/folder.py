@@ -12,8 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from duckwarp.output.journal import has_begun
 from duckwarp.output.lock import LOCK_NAME, NOTE_NAME, read_note
-from duckwarp.output.publishing import has_begun
 from duckwarp.output.staging import LOCK_SUFFIX, RUN_PREFIX, STAGING_FOLDER
 
 TRIAL_BYTES = 64 * 1024

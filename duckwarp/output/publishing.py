@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-JOURNAL_NAME = "journal.json"
-# The names of files that speak of the whole folder; no source has such a code.
-CATALOG_NAMES = frozenset({"catalog.parquet", "datapackage.json"})
+from duckwarp.output.flushing import flush_file, flush_folder
+from duckwarp.output.journal import JOURNAL_NAME, Change, Journal, read_journal, write_journal
+
 # File systems flush many files at once: 400 of 20 kB took 0.03 s on 16 threads and 1.1 s one by
 # one, on ext4.
 FLUSHING_THREADS = 16
@@ -38,15 +37,6 @@ class Pair:
 
     parquet: Path
     markdown: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A dataset of which new files are staged: which of them take the place of the published."""
-
-    code: str
-    parquet: bool = True
-    markdown: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +76,6 @@ def no_catalog(changes: Changes, folder: Path, *, interim: bool) -> Sequence[str
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Journal:
-    """What goes where: the datasets, and the catalogs before and after them."""
-
-    changed: tuple[Change, ...]
-    interim: tuple[str, ...]
-    final: tuple[str, ...]
-
-
 def pair_in(folder: Path, code: str) -> Pair:
     """The paths of a source's files in a folder."""
     return Pair(parquet=folder / f"{code}.parquet", markdown=folder / f"{code}.md")
@@ -116,7 +97,7 @@ def publish(
     """
     refused = _ready(staging_folder, output_dir, changes.changed, mode)
     remaining = changes.without(refused)
-    journal = _Journal(
+    journal = Journal(
         changed=remaining.changed,
         interim=_catalog(catalog, remaining, staging_folder, mode, interim=True),
         final=_catalog(catalog, remaining, staging_folder, mode, interim=False),
@@ -139,19 +120,13 @@ def publish(
     return refused | failed
 
 
-def has_begun(staging_folder: Path) -> bool:
-    """Whether a run with this folder had begun to put its files in place."""
-    journal = staging_folder / JOURNAL_NAME
-    return not staging_folder.is_symlink() and journal.is_file() and not journal.is_symlink()
-
-
 def complete(staging_folder: Path, output_dir: Path) -> None:
     """Put in place what is not yet, of a set that was begun. Raises `OSError`.
 
     A dataset that cannot be put in place keeps its old pair; the catalog stays the interim one
     then, until a run publishes again.
     """
-    journal = _read(staging_folder / JOURNAL_NAME)
+    journal = read_journal(staging_folder)
     if journal is not None:
         _place_catalog(staging_folder, output_dir, journal.interim, interim=True)
         failed = _carry_out(staging_folder, output_dir, journal)
@@ -168,7 +143,7 @@ def _ready(
         try:
             check_place(output_dir, change.code)
             for path in _files(staging_folder, change):
-                _flush_file(path, mode)
+                flush_file(path, mode)
         except OSError as error:
             return change.code, error
         return None
@@ -200,7 +175,7 @@ def _catalog(
         return ()
     names = tuple(step(changes, folder, interim=interim))
     for name in names:
-        _flush_file(folder / name, mode)
+        flush_file(folder / name, mode)
     flush_folder(folder)
     return names
 
@@ -209,47 +184,21 @@ def _catalog_folder(staging_folder: Path, *, interim: bool) -> Path:
     return staging_folder / ("interim" if interim else "final")
 
 
-def _begin(staging_folder: Path, output_dir: Path, journal: _Journal) -> None:
-    """Write the journal, whole or not at all, and put the interim catalog in place.
+def _begin(staging_folder: Path, output_dir: Path, journal: Journal) -> None:
+    """Write the journal and put the interim catalog in place: from then on the set will be.
 
-    From then on the set will be in place. Where that fails there is no journal.
+    Where that fails there is no journal.
     """
-    path = staging_folder / JOURNAL_NAME
     (staging_folder / _BEFORE).mkdir(mode=0o700, exist_ok=True)
     try:
-        scratch = path.with_suffix(".new")
-        scratch.write_text(json.dumps(asdict(journal)), encoding="utf-8")
-        _flush_file(scratch, None)
-        # Before it counts, all that it speaks of must be found again after a loss of power.
-        for folder in (staging_folder, staging_folder.parent, output_dir):
-            flush_folder(folder)
-        scratch.replace(path)
-        flush_folder(staging_folder)
+        write_journal(staging_folder, output_dir, journal)
         _place_catalog(staging_folder, output_dir, journal.interim, interim=True)
     except OSError:
-        path.unlink(missing_ok=True)
+        (staging_folder / JOURNAL_NAME).unlink(missing_ok=True)
         raise
 
 
-def _read(path: Path) -> _Journal | None:
-    """The journal at `path`; None for what is none, or names a file that is not a publication's."""
-    try:
-        said: Any = json.loads(path.read_text(encoding="utf-8"))
-        journal = _Journal(
-            changed=tuple(Change(**change) for change in said["changed"]),
-            interim=tuple(said["interim"]),
-            final=tuple(said["final"]),
-        )
-        names = [change.code for change in journal.changed]
-        sane = all("/" not in name and not name.startswith(".") for name in names)
-        return (
-            journal if sane and CATALOG_NAMES.issuperset(journal.interim + journal.final) else None
-        )
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _carry_out(staging_folder: Path, output_dir: Path, journal: _Journal) -> dict[str, OSError]:
+def _carry_out(staging_folder: Path, output_dir: Path, journal: Journal) -> dict[str, OSError]:
     """The pairs between the two catalogs; what went wrong with a dataset, by its code."""
     failed: dict[str, OSError] = {}
     for change in journal.changed:
@@ -262,7 +211,7 @@ def _carry_out(staging_folder: Path, output_dir: Path, journal: _Journal) -> dic
     return failed
 
 
-def _conclude(staging_folder: Path, output_dir: Path, journal: _Journal) -> None:
+def _conclude(staging_folder: Path, output_dir: Path, journal: Journal) -> None:
     """The final catalog, last of all; then nothing is left to be done."""
     _place_catalog(staging_folder, output_dir, journal.final, interim=False)
     (staging_folder / JOURNAL_NAME).unlink(missing_ok=True)
@@ -320,18 +269,3 @@ def _put_back(before: Pair, source: Pair, target: Pair) -> None:
             target.parquet.unlink()
     if os.path.lexists(before.markdown):
         before.markdown.replace(target.markdown)
-
-
-def _flush_file(path: Path, mode: int | None) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if mode is not None:
-            os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk."""
-    _flush_file(folder, None)

@@ -20,8 +20,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from duckwarp.errors import OutputUnusable, SourceError
+from duckwarp.output.journal import has_begun
 from duckwarp.output.lock import Holder, hold
-from duckwarp.output.publishing import Pair, complete, has_begun, pair_in
+from duckwarp.output.publishing import Pair, complete, pair_in
 from duckwarp.settings import Settings, Spill
 
 STAGING_FOLDER = ".duckwarp"

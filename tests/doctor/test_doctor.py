@@ -19,7 +19,7 @@ from duckwarp.doctor.checks import Step, made
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine import session
 from duckwarp.output.folder import Disk
-from duckwarp.output.publishing import JOURNAL_NAME
+from duckwarp.output.journal import JOURNAL_NAME
 from duckwarp.output.staging import STAGING_FOLDER, open_staging
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.sizes import size_text

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from duckwarp.output import publishing
-from duckwarp.output.publishing import Change, Changes
+from duckwarp.output.journal import Change
+from duckwarp.output.publishing import Changes
 from duckwarp.output.staging import Staging, staged
 
 

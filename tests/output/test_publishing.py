@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from duckwarp.output.publishing import JOURNAL_NAME, Change, Changes, has_begun
+from duckwarp.output.journal import JOURNAL_NAME, Change, has_begun
+from duckwarp.output.publishing import Changes
 from duckwarp.output.publishing import publish as publish_changes
 from duckwarp.output.staging import STAGING_FOLDER, open_staging
 from tests.output.publications import identity, names_in, publish, texts_in, write_pair
