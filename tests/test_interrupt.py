@@ -115,7 +115,7 @@ def sorting(database: Database) -> bool:
 
 def measuring(database: Database) -> bool:
     """Whether the session of the snapshot is asking what `b` holds."""
-    return sessions(database, "state = 'active' AND query LIKE 'SELECT%\"b\"%'") > 0
+    return sessions(database, "state = 'active' AND query LIKE 'SAVEPOINT%SELECT%\"b\"%'") > 0
 
 
 @pytest.mark.parametrize(
