@@ -90,15 +90,16 @@ class Tally:
                 return self._ticked(code, event)
             case ((EventType.STAGE_COMPLETED | EventType.ERROR), "export"):
                 return self._without(code, failed=event.event_type is EventType.ERROR)
-        return self._back_to(context["sources_done"]) if _restarts(event) else self
+        return self._again(kept=context["sources_done"] > 0) if _restarts(event) else self
 
     def find(self, code: str) -> UnderWay | None:
         """The source of that code, if it is being exported."""
         return next((source for source in self.under_way if source.code == code), None)
 
-    def _back_to(self, done: int) -> Tally:
-        """What stands of a run that begins again."""
-        return dataclasses.replace(self, done=done, failed=min(self.failed, done), under_way=())
+    def _again(self, kept: bool) -> Tally:
+        """What stands of a run that begins again: what is done, or nothing."""
+        stands = self if kept else Tally(started_at=self.started_at)
+        return dataclasses.replace(stands, sources=self.sources, under_way=())
 
     def _with(self, source: UnderWay) -> Tally:
         others = tuple(other for other in self.under_way if other.code != source.code)

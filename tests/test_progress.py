@@ -316,5 +316,8 @@ class TestWhatIsTriedAgain:
         for each in (*run_started(), started(), completed(), started("adhd_b"), *again):
             tally = tally.after(each)
         assert (tally.done, tally.sources, tally.under_way) == (1, 2, ())
-        dropped = retried(4, sources_done=0, sources_dropped=1)
-        assert tally.after(dropped).done == 0
+        tally = tally.after(retried(4, sources_done=0, sources_dropped=1))
+        assert tally.done == 0
+        for each in (*run_started()[1:], started(at=5), completed(at=6)):
+            tally = tally.after(each)
+        assert (tally.done, tally.sources) == (1, 2)
