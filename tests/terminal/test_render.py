@@ -163,6 +163,7 @@ class TestDocument:
             "state": "exported",
             "seconds": 0.4,
             "size_bytes": 84_000,
+            "read": True,
             "losses": [{"column": "cost", "kind": "NaN", "count": 3, "outcome": "written as NULL"}],
             "notes": ["a note"],
         }
