@@ -56,7 +56,7 @@ ARROWS = {
         *("admission", "cataloguing", "checking", "copying", "engine", "events", "lanes"),
         *("output", "placing", "retrying", "skipping", "source", "telling"),
     },
-    "doctor": {"source", "engine", "output"},
+    "doctor": {"cataloguing", "source", "engine", "output"},
     "verifying": {"source", "engine", "output"},
     "verify": {"admission", "source", "engine", "output", "verifying"},
     "survey": {"admission", "source", "engine", "output", "planning"},

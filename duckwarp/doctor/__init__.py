@@ -33,6 +33,7 @@ STEPS: tuple[Step[Examination], ...] = (
     Step(name="source", make=sources.sources, needs=(*_CONNECTED, "registry")),
     Step(name="output folder", make=machine.output),
     Step(name="temporary folder", make=machine.temp),
+    Step(name="catalog", make=machine.catalog),
     Step(name="disk", make=machine.disk),
     Step(name="earlier runs", make=machine.earlier_runs),
 )

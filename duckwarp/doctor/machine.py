@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from duckwarp.cataloguing import shown
 from duckwarp.doctor.checks import Check, failed, ok, warning
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine.layout import IN_MEMORY_SHARE, SPILL_FACTOR, SPILL_SHARE
 from duckwarp.engine.memory import free_memory_bytes, memory_budget
 from duckwarp.engine.session import extension_version
-from duckwarp.errors import RunError
+from duckwarp.errors import CatalogMissing, CatalogUnusable, RunError
 from duckwarp.output.folder import (
     disk_of,
     existing,
@@ -71,6 +72,29 @@ def _writable(name: str, folder: Path) -> Check:
         return failed(name, finding, "give the user of the run the right to write there")
     there = "can be written" if place == folder.absolute() else "does not exist yet; it can be made"
     return ok(name, f"{folder} {there}")
+
+
+def catalog(examination: Examination) -> Iterator[Check]:
+    """Whether the catalog of what is published, if there is one, can be kept up to date."""
+    folder = examination.settings.output_dir
+    try:
+        found = shown(folder)
+    except CatalogMissing:
+        yield ok("catalog", f"there is none yet in {folder}")
+        return
+    except CatalogUnusable as error:
+        yield failed("catalog", str(error))
+        return
+    figures = {"datasets": len(found.entries), "datasets_left_out": len(found.left_out)}
+    finding = f"{folder} has {len(found.entries):,} datasets"
+    if found.left_out:
+        names = ", ".join(f"{each.name} ({each.reason})" for each in found.left_out)
+        advice = "an export that has them puts them right, and so does `duckwarp catalog rebuild`"
+        yield warning(
+            "catalog", f"{finding}, and some are not as it says: {names}", advice, **figures
+        )
+    else:
+        yield ok("catalog", finding, **figures)
 
 
 def disk(examination: Examination) -> Iterator[Check]:

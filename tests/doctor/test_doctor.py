@@ -30,6 +30,7 @@ from duckwarp.source.server import ServerFacts, server_facts
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.doctor.conftest import balancer, free_port
 from tests.poolers import needs_pgbouncer, pgbouncer
+from tests.runs import export
 from tests.support import Database, dsn_with
 
 CANARY = "canary-S3cret-of-the-tests"
@@ -102,7 +103,7 @@ class TestConnection:
     def test_every_other_check_is_made_or_says_why_not(self, refused: Diagnosis) -> None:
         states = {c.name: c.status for c in refused.checks}
         assert set(states) == {s.name for s in STEPS} - {"temporary folder"}
-        local = {"extension", "memory", "output folder", "disk", "earlier runs"}
+        local = {"extension", "memory", "output folder", "catalog", "disk", "earlier runs"}
         assert {name for name, status in states.items() if status is Status.OK} == local
         rest = {c.finding for c in refused.of_status(Status.NOT_CHECKED)}
         assert rest == {"it needs the check of the connection, which has failed"}
@@ -571,6 +572,24 @@ class TestFolders:
         assert needed(MIN_MEMORY_BYTES) == 2 * in_memory
         assert needed(MIN_MEMORY_BYTES, sort_in="postgres") == in_memory
         assert needed(MIN_MEMORY_BYTES, order="none") == in_memory
+
+
+class TestCatalog:
+    def test_may_be_missing_right_wrong_or_somebody_else_s(
+        self, demo_dsn: str, tmp_path: Path
+    ) -> None:
+        def found() -> Check:
+            return check(examined(demo_dsn, tmp_path), "catalog")
+
+        assert found().finding == f"there is none yet in {tmp_path}"
+        export(demo_dsn, Selection(codes=(AGES,)), tmp_path)
+        assert (found().status, found().figures["datasets"]) == (Status.OK, 1)
+        (tmp_path / f"{AGES}.parquet").unlink()
+        assert found().status is Status.WARNING
+        assert f"{AGES}.parquet" in found().finding
+        (tmp_path / "catalog.parquet").write_bytes(b"PAR1 and no more")
+        assert found().status is Status.FAILED
+        assert "duckwarp catalog rebuild" in found().finding
 
 
 class TestEarlierRuns:
