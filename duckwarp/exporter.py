@@ -38,6 +38,7 @@ from duckwarp.errors import DuckwarpError, RelationMissing, RunError, SnapshotLo
 from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
 from duckwarp.output.entry import Circumstances, Entry
+from duckwarp.output.flushing import flush_ahead
 from duckwarp.output.lock import Holder
 from duckwarp.output.markdown import ColumnEntry, dictionary
 from duckwarp.output.space import free_text, is_disk_full
@@ -61,6 +62,9 @@ from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import Snapshot, open_snapshot
 from duckwarp.telling import Telling
 from duckwarp.version import __version__
+
+# A file that takes a while to flush, and to hash.
+LARGE_FILE_BYTES = 16_000_000
 
 
 def export_source_to_parquet(  # noqa: PLR0913  # the names and the order are given
@@ -381,6 +385,8 @@ def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
         plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
         if run.at_last:
             close_early(run.session)
+        if facts.size_bytes > LARGE_FILE_BYTES:
+            flush_ahead(staged(run.staging, source.code).parquet)
         entry = _entry(run, source, columns, plan, facts)
         _document(run, source, columns, plan, facts, entry)
         verdict = judged(run.staging, run.settings, run.tell, source.code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 
@@ -15,6 +17,16 @@ def flush_file(path: Path, mode: int | None = None) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_ahead(path: Path) -> None:
+    """Begin to flush a file beside whatever comes next: who flushes it later waits less."""
+
+    def flush() -> None:
+        with contextlib.suppress(OSError):  # the later one meets it again, or the file is gone
+            flush_file(path)
+
+    threading.Thread(target=flush, name="duckwarp-flush", daemon=True).start()
 
 
 def flush_folder(folder: Path) -> None:
