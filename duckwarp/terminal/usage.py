@@ -70,6 +70,7 @@ Examples:
   duckwarp sources adhd                  what the publication has
   duckwarp doctor adhd                   whether it can be exported
   duckwarp export adhd --output output   export it
+  duckwarp catalog --output output       what is published there
   duckwarp verify adhd --output output   whether files still equal tables
   duckwarp export --help                 all settings, and the exit codes
 """
