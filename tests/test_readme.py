@@ -30,7 +30,7 @@ def test_a_command_of_the_readme_runs(
 ) -> None:
     monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
     words = command.split()[1:]
-    if words[0] == "verify":
+    if words[0] in ("catalog", "verify"):
         export(demo_dsn, Selection(publication="adhd"), tmp_path / "output")
     done = subprocess.run(
         [sys.executable, "-m", "duckwarp", *words],
