@@ -301,6 +301,27 @@ def test_a_table_that_was_loaded_since_is_told_apart(demo_copy: Database, tmp_pa
     assert len(after.finding.differing_rows) == 3
 
 
+def test_the_catalog_tells_a_changed_table_from_a_wrong_file(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE visits AS SELECT n, n % 7 AS m FROM generate_series(1, 99) n")
+    export(database, Selection(schema="public"), tmp_path)
+    path = tmp_path / "visits.parquet"
+    assert (tmp_path / "catalog.parquet").exists()
+    assert verdict(database, path).agreement is Agreement.EQUAL
+    database.execute("INSERT INTO visits VALUES (100, 0)")
+    changed = verdict(database, path)
+    assert changed.agreement is Agreement.CHANGED
+    assert changed.reasons == (
+        "the file is the one that was published",
+        "the table had 99 rows at the export and has 100 now",
+    )
+    rewrite(path, with_values("m", {5: 1_000}))
+    wrong = verdict(database, path)
+    assert wrong.agreement is Agreement.DIFFERENT
+    assert wrong.reasons == ("the file is not the one that was published: its SHA-256 is another",)
+
+
 def test_each_file_is_looked_at(demo_dsn: str, tmp_path: Path) -> None:
     export(demo_dsn, Selection(publication="adhd_s"), tmp_path)
     settings = Settings(dsn=demo_dsn, output_dir=tmp_path)
