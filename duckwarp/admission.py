@@ -19,5 +19,5 @@ def admit(
     check_code(source.code)
     if source.code in snapshot.unlocked:
         raise snapshot.unlocked[source.code]
-    role = snapshot.connection.info.user
+    role = snapshot.role
     check_access(source, columns, role, settings.enable_row_security)

@@ -523,7 +523,7 @@ def _notes(run: Run, plan: ExportPlan) -> tuple[str, ...]:
     """What a reader of the report should know about the source as a whole."""
     notes = []
     if plan.hides_rows:
-        role = run.snapshot.connection.info.user
+        role = run.snapshot.role
         notes.append(f'row-level security: only the rows that role "{role}" may see')
     if plan.renamed:
         notes.append("columns whose names differ in case only: many readers refuse such a file")

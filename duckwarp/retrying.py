@@ -91,7 +91,9 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
         check_age(run)
         try:
             return work()
-        except DuckwarpError as error:
+        except Deferred:
+            raise
+        except Exception as error:
             if not run.stop.is_set():
                 _look_closer(run, error)
             raise
@@ -109,7 +111,7 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
     return _retrying(run.settings.retries, may_pass_here, run.stop, told, rest)(attempt)
 
 
-def _look_closer(run: Run, error: DuckwarpError) -> None:
+def _look_closer(run: Run, error: Exception) -> None:
     """Find out what became of the snapshot, and what the server meant by its words."""
     check_age(run)
     with run.turn:

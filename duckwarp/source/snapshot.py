@@ -85,6 +85,11 @@ class Snapshot:
     marks: dict[str, str] = field(default_factory=dict)
 
     @property
+    def role(self) -> str:
+        """Who reads, also once the connection is lost."""
+        return self.address.parameters["user"]
+
+    @property
     def age_seconds(self) -> float:
         """How long it has been holding back what wants to change or to clean up."""
         return time.monotonic() - self.began
