@@ -217,7 +217,7 @@ class TestExport:
         assert "sort in PostgreSQL: it need not carry the long values" in of_huge
         assert "row groups of about " in of_huge
         assert "rows of about 3,004 bytes are too long for DuckDB's sort" in of_long
-        assert "row groups of 4,096 rows, of about 3,004 bytes each (counted)" in of_long
+        assert "row groups of 8,192 rows, of about 3,004 bytes each (counted)" in of_long
         assert "over 2 connections, each a range of pages" in of_many
         assert "sort in DuckDB: within " in of_many
         assert "on disk" in of_many

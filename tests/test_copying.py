@@ -55,7 +55,7 @@ def row_groups(path: Path | str) -> list[int]:
     return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
 
-ROWS = 8_000
+ROWS = 10_600
 # Rows of 3,000 bytes that are compressed so well that no value is out of line, or in no table.
 LONG = f"SELECT n, repeat('x', 3000) || n AS s FROM generate_series(1, {ROWS}) AS n"
 LONG_RELATIONS = [
@@ -65,7 +65,7 @@ LONG_RELATIONS = [
     pytest.param(
         "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; "
         "CREATE FOREIGN TABLE t (n int, s text) SERVER files OPTIONS (format 'csv', "
-        'program \'x=$(printf %3000s | tr " " x); seq 1 8000 | sed "s/.*/&,$x&/"\')',
+        'program \'x=$(printf %3000s | tr " " x); seq 1 10600 | sed "s/.*/&,$x&/"\')',
         id="a foreign table",
     ),
 ]
@@ -88,8 +88,8 @@ class TestLongRows:
         assert again[0].context["source"] == "t"
         first, second = (job.plan.layout for job in started)
         assert (first.row_group_rows, first.max_text_bytes is None) == (122_880, False)
-        assert (second.row_group_rows, second.max_text_bytes is None) == (4_096, True)
-        assert row_groups(tmp_path / "t.parquet") == [4_096, ROWS - 4_096]
+        assert (second.row_group_rows, second.max_text_bytes is None) == (8_192, True)
+        assert row_groups(tmp_path / "t.parquet") == [8_192, ROWS - 8_192]
         assert column_values(tmp_path / "t.parquet", "n") == [*range(1, ROWS + 1)]
         assert column_values(tmp_path / "t.parquet", "s") == [
             f"{'x' * 3000}{n}" for n in range(1, ROWS + 1)
@@ -104,8 +104,8 @@ class TestLongRows:
         )
         [result] = export(database, PUBLIC, tmp_path).results
         assert result.error is None
-        assert [job.plan.layout.row_group_rows for job in started] == [4_096]
-        assert row_groups(tmp_path / "t.parquet") == [4_096, ROWS - 4_096]
+        assert [job.plan.layout.row_group_rows for job in started] == [8_192]
+        assert row_groups(tmp_path / "t.parquet") == [8_192, ROWS - 8_192]
 
     def test_a_single_one_among_many_short_ones_does_not_shrink_row_groups_much(
         self, database: Database, tmp_path: Path

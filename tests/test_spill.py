@@ -171,6 +171,12 @@ def needed_mb(reason: str) -> float:
     return float(figure)
 
 
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB has less than the least, in which it sorts the table with one thread."""
+    monkeypatch.setattr(memory, "MIN_DUCKDB_BYTES", 50 * MB)
+
+
 class TestMemoryThatRunsOut:
     @pytest.mark.usefixtures("in_duckdb")
     def test_the_source_is_tried_again_with_the_server_s_sort(
@@ -189,6 +195,7 @@ class TestMemoryThatRunsOut:
         assert again.context["source"] == "t"
         assert published_files(tmp_path) == {"t.parquet", "t.md"}
 
+    @pytest.mark.usefixtures("scarce")
     def test_where_duckdb_has_to_sort_the_failure_says_what_to_change(
         self, loaded: Database, tmp_path: Path, started: list[CopyJob]
     ) -> None:
@@ -199,6 +206,7 @@ class TestMemoryThatRunsOut:
         assert "\n" not in reason
         assert len(started) == 2
 
+    @pytest.mark.usefixtures("scarce")
     def test_one_that_ran_out_does_not_matter_to_the_next(
         self, loaded: Database, tmp_path: Path
     ) -> None:

@@ -28,7 +28,7 @@ UNCOUNTED_SHARE = 0.12
 USUAL_MAPPED_BYTES = 60_000_000
 MAX_MAPPED_BYTES = 120_000_000
 # DuckDB's limit at the least, in which it writes what the server has sorted.
-MIN_DUCKDB_BYTES = 90_000_000
+MIN_DUCKDB_BYTES = 75_000_000
 # What each column beyond the first hundred needs besides: its writer has buffers of its own.
 USUAL_COLUMNS = 100
 COLUMN_BYTES = 120_000

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
+from psycopg.pq import TransactionStatus
 
 from duckwarp.errors import PrivilegeMissing, RelationMissing, SourceError
 from duckwarp.source.faults import noted
@@ -141,18 +142,28 @@ def fetch_rows(
 
 
 def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> list[Any]:
+    try:
+        if connection.info.transaction_status is not TransactionStatus.INTRANS:
+            with connection.transaction():
+                return connection.execute(query.encode()).fetchall()
+        return _asked_at_once(connection, query)
+    except psycopg.Error as error:
+        raise translated(error, source) from error
+
+
+def _asked_at_once(connection: psycopg.Connection[Any], query: str) -> list[Any]:
     """The rows of a query; the savepoint around it travels with it, as one message."""
     cursor = connection.cursor()
     # A line of its own, whatever the query ends in.
     guarded = f"SAVEPOINT {SAVEPOINT}; {query}\n; RELEASE SAVEPOINT {SAVEPOINT}"
     try:
         cursor.execute(guarded.encode(), prepare=False)
-        cursor.nextset()
-        return cursor.fetchall()
-    except psycopg.Error as error:
-        if not connection.closed:
+    except psycopg.Error:
+        if connection.info.transaction_status is TransactionStatus.INERROR:
             connection.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}")
-        raise translated(error, source) from error
+        raise
+    cursor.nextset()
+    return cursor.fetchall()
 
 
 def translated(error: psycopg.Error, source: Source) -> SourceError:
