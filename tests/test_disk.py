@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from duckwarp.errors import OutputUnusable
+from duckwarp.events import EventType
 from duckwarp.output.journal import CATALOG_NAMES
+from duckwarp.output.staging import STAGING_FOLDER
 from duckwarp.results import SourceState
 from duckwarp.source.registry import Selection
 from tests.output.publications import identity
-from tests.runs import by_code, export, published_files
+from tests.runs import Recorder, by_code, export, published_files, when
 from tests.support import Database
 from tests.test_spill import small_disk
 
@@ -138,12 +140,22 @@ def test_one_that_becomes_so_meanwhile_fails_every_source(
     before = identities(tmp_path)
     two.execute("INSERT INTO small VALUES (11); INSERT INTO large VALUES (11)")
 
-    def refuse(path: Path, to: Path) -> Path:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path), None, str(to))
+    def refuse(path: Path, *_: object, **__: object) -> Path:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", refuse)
-        report = export(two, PUBLIC, tmp_path, publish=publish)
+
+        def become_so() -> None:
+            for name in ("replace", "unlink", "rmdir"):
+                patch.setattr(Path, name, refuse)
+
+        begun = Recorder(when(EventType.STAGE_STARTED, "large", become_so))
+        report = export(two, PUBLIC, tmp_path, begun, publish=publish)
     assert [outcome.state for outcome in report.outcomes] == [SourceState.FAILED] * 2
     assert all("Read-only file system" in (result.error or "") for result in report.results)
-    assert identities(tmp_path) == before
+    after = identities(tmp_path)
+    after.pop(STAGING_FOLDER)
+    assert after == before
+    report = export(two, PUBLIC, tmp_path)
+    assert [outcome.state for outcome in report.outcomes] == [SourceState.EXPORTED] * 2
+    assert STAGING_FOLDER not in identities(tmp_path)

@@ -66,9 +66,10 @@ def hold(
         yield
     finally:
         if lock.is_locked:
-            (base / NOTE_NAME).unlink(missing_ok=True)
-            # While it is held: whoever opened it before finds out that it has no name any more.
-            (base / LOCK_NAME).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (base / NOTE_NAME).unlink(missing_ok=True)
+                # While it is held: whoever opened it before finds out that it has no name now.
+                (base / LOCK_NAME).unlink(missing_ok=True)
             lock.release()
             with contextlib.suppress(OSError):
                 base.rmdir()

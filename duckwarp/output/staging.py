@@ -189,7 +189,8 @@ def _remove_dead_runs(base: Path) -> None:
 
 def _remove_run(base: Path, name: str) -> None:
     shutil.rmtree(base / name, ignore_errors=True)
-    (base / f"{name}{LOCK_SUFFIX}").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (base / f"{name}{LOCK_SUFFIX}").unlink(missing_ok=True)
 
 
 def staged(staging: Staging, code: str) -> Pair:
@@ -203,7 +204,8 @@ def published(staging: Staging, code: str) -> Pair:
 
 
 def discard(staging: Staging, code: str) -> None:
-    """Remove what a source has staged."""
+    """Remove what a source has staged; what cannot be removed goes with the folder."""
     pair = staged(staging, code)
-    pair.parquet.unlink(missing_ok=True)
-    pair.markdown.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        pair.parquet.unlink(missing_ok=True)
+        pair.markdown.unlink(missing_ok=True)
