@@ -212,7 +212,7 @@ class TestOfTheRun:
         self, database: Database, tmp_path: Path, retries: int
     ) -> None:
         """The server ends those that wait in a transaction, too."""
-        for number in range(12):
+        for number in range(80):
             database.execute(f"CREATE TABLE t{number} AS SELECT n FROM generate_series(1, 9) AS n")
         pending = [lambda: ended(database, "true")]
 
@@ -225,7 +225,7 @@ class TestOfTheRun:
             database, EVERYTHING, tmp_path, Recorder(react), jobs=3, threads=3, retries=retries
         )
         failed = [outcome for outcome in report.outcomes if outcome.state == "failed"]
-        assert len(report.outcomes) == 12
+        assert len(report.outcomes) == 80
         assert bool(failed) is not bool(retries)
         assert [o.reason for o in failed if "lost" not in (o.reason or "")] == []
 

@@ -156,8 +156,10 @@ class TestAStandby:
             report = export(standby.database, selection, tmp_path, recorder)
             assert {result.error for result in by_code(report).values()} == {None}
             assert column_values(tmp_path / "b.parquet", "n") == [*range(1, 141)]
-            [event] = retries_in(recorder)
-            assert "recovery" in event.context["error"]
+            # What was cleaned up may stand in the way of the next try, too.
+            again = retries_in(recorder)
+            assert 1 <= len(again) <= 2
+            assert all("recovery" in event.context["error"] for event in again)
 
 
 @pytest.fixture(scope="module")

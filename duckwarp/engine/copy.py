@@ -143,10 +143,11 @@ def _executed(session: Session, statement: str) -> int:
 
 
 def _set_up_writing(session: Session, plan: ExportPlan) -> None:
-    """Set the threads and the order of writing that the plan asks for, for all sessions."""
+    """Set the threads, the memory and the order of writing of the plan, for all sessions."""
     kept = plan.order is not Order.NONE and plan.layout.reader is Reader.VECTORS
     session.connection.execute(
-        f"SET threads = {plan.layout.threads}; SET preserve_insertion_order = {kept}"
+        f"SET threads = {plan.layout.threads}; SET memory_limit = '{plan.layout.duckdb_bytes}B'; "
+        f"SET preserve_insertion_order = {kept}"
     )
 
 

@@ -33,6 +33,12 @@ MAX_LONG_BYTES = 32_000_000
 # held by Python, Arrow and DuckDB at once.
 BATCH_BYTES = 4_000_000
 STREAM_ROW_GROUP_BYTES = 8_000_000
+# What DuckDB needs for rows that are read by their bytes: so much, and so many times the longest,
+# and to write what others have sorted at all. What Arrow takes beside it.
+BYTES_READER_BYTES = 40_000_000
+LONGEST_FACTOR = 4
+WRITER_BYTES = 60_000_000
+ARROW_BYTES = 60_000_000
 # The dictionaries of texts of a row group, and that of one column. The writer reserves them for
 # every row group: 1,600 columns of text would take 1.6 GB at DuckDB's own 1 MB.
 DICTIONARIES_BYTES = 16_000_000
@@ -114,8 +120,8 @@ class Layout:
     `sort_in` is None where nothing is sorted. `max_text_bytes` is the length of text in a row that
     stops the copy, because row groups were made for less; None where lengths were counted.
     `spill_bytes` is an estimate of what the sort will write to disk, 0 where it stays in memory.
-    `longest_bytes` is the longest row where rows are read by their bytes, else 0. `reasons` are the
-    decisions in words.
+    `longest_bytes` is the longest row where rows are read by their bytes, else 0. `duckdb_bytes` is
+    DuckDB's limit of memory. `reasons` are the decisions in words.
     """
 
     reader: Reader
@@ -126,6 +132,7 @@ class Layout:
     max_text_bytes: int | None
     spill_bytes: int
     longest_bytes: int
+    duckdb_bytes: int
     reasons: tuple[str, ...]
 
 
@@ -151,6 +158,7 @@ def layout_of(
         connections = connections_for(relation, resources.connections, traits)
     spills = sort_in is SortIn.DUCKDB and table_bytes > resources.duckdb_bytes * IN_MEMORY_SHARE
     rows = row_group_rows(row_bytes)
+    longest_bytes = counted.longest if counted and reader is Reader.BYTES else 0
     return Layout(
         reader=reader,
         sort_in=sort_in,
@@ -160,13 +168,22 @@ def layout_of(
         row_group_rows=rows,
         max_text_bytes=most_text if is_guarded else None,
         spill_bytes=int(table_bytes * SPILL_SHARE) if spills else 0,
-        longest_bytes=counted.longest if counted and reader is Reader.BYTES else 0,
+        longest_bytes=longest_bytes,
+        duckdb_bytes=_beside_arrow(resources.duckdb_bytes, longest_bytes),
         reasons=(
             _reading(reader, connections, sizes),
             *([why] if why else []),
             _grouping(reader, rows, row_bytes, counted, most_text if is_guarded else None),
         ),
     )
+
+
+def _beside_arrow(duckdb_bytes: int, longest_bytes: int) -> int:
+    """DuckDB's limit where rows are read by their bytes: Arrow has a part of the budget then."""
+    if not longest_bytes:
+        return duckdb_bytes
+    needed_bytes = BYTES_READER_BYTES + longest_bytes * LONGEST_FACTOR
+    return min(duckdb_bytes, max(needed_bytes, duckdb_bytes - ARROW_BYTES, WRITER_BYTES))
 
 
 def is_variable(form: Form) -> bool:

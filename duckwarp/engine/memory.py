@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from duckwarp.engine.layout import BYTES_READER_BYTES, LONGEST_FACTOR
 from duckwarp.errors import RunError, SourceError
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.sizes import size_text
@@ -32,9 +33,6 @@ MIN_DUCKDB_BYTES = 75_000_000
 # What each column beyond the first hundred needs besides: its writer has buffers of its own.
 USUAL_COLUMNS = 100
 COLUMN_BYTES = 120_000
-# What DuckDB needs for rows that are read by their bytes: so much, and so many times the longest.
-BYTES_READER_BYTES = 40_000_000
-LONGEST_FACTOR = 4
 # Where the kernel tells what a control group may use: version 2, then version 1.
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
