@@ -109,7 +109,7 @@ def loaded(server_dsn: str, worker_id: str) -> Iterator[Database]:
         pytest.param("few", 300_000, "512MB", id="300,000 rows"),
         pytest.param("many", 1_500_000, "512MB", id="1,500,000 rows"),
         pytest.param("many", 1_500_000, "256MB", id="1,500,000 rows at the minimum"),
-        pytest.param("huge", 60, "256MB", id="60 rows of 2 MB at the minimum"),
+        pytest.param("huge", 60, "340MB", id="60 rows of 2 MB at their minimum"),
         pytest.param("wide", WIDE_ROWS, "512MB", id="1,600 columns"),
         pytest.param("widest", WIDEST_ROWS, "512MB", id="1,600 columns of text"),
         pytest.param("texts", TEXTS_ROWS, "292MB", id="400 columns of text at their minimum"),
@@ -132,6 +132,16 @@ def test_many_columns_need_more_than_the_minimum_and_say_how_much(
     ended = measured(*command, "--output", str(tmp_path))
     assert ended.code == 1
     assert "400 columns need at least --memory 292 MB, not 256 MB" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_long_values_need_more_than_the_minimum_and_say_how_much(
+    loaded: Database, tmp_path: Path
+) -> None:
+    command = ["export", "--table", "public.huge", "--dsn", loaded.dsn, "--memory", "256MB"]
+    ended = measured(*command, "--output", str(tmp_path))
+    assert ended.code == 1
+    assert "a row of 2.1 MB needs at least --memory 330 MB, not 256 MB" in ended.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -421,9 +422,8 @@ class TestWhateverATableWentThrough:
 
         def start(session: Session, job: CopyJob) -> Running[int]:
             started.append(job)
-            limit = "20MB" if len(started) == 1 else "500MB"
-            session.connection.execute(f"SET memory_limit = '{limit}'")
-            return start_copy(session, job)
+            layout = replace(job.plan.layout, duckdb_bytes=(20 if len(started) == 1 else 500) * MB)
+            return start_copy(session, replace(job, plan=replace(job.plan, layout=layout)))
 
         monkeypatch.setattr(copying, "start_copy", start)
         again = exported("t", database=database, sort_in="auto")

@@ -13,7 +13,12 @@ from pathlib import Path
 
 import psutil
 
-from duckwarp.engine.layout import BYTES_READER_BYTES, LONGEST_FACTOR
+from duckwarp.engine.layout import (
+    ARROW_BYTES,
+    BYTES_READER_BYTES,
+    LONGEST_FACTOR,
+    WRITER_BYTES,
+)
 from duckwarp.errors import RunError, SourceError
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.sizes import size_text
@@ -80,10 +85,13 @@ def check_columns(columns: int, process_bytes: int) -> None:
 
 
 def check_longest(longest_bytes: int, process_bytes: int) -> None:
-    """Raises `SourceError` where a row of this length cannot be held within the run's memory."""
-    counted = BYTES_READER_BYTES + longest_bytes * LONGEST_FACTOR
-    needed_bytes = int((counted + UNCOUNTED_BYTES) / (1 - UNCOUNTED_SHARE))
-    if counted > MIN_DUCKDB_BYTES and process_bytes < needed_bytes:
+    """Raises `SourceError` where a row of this length cannot be held within the run's memory.
+
+    0 is a source that is not read by its bytes.
+    """
+    duckdb_bytes = max(BYTES_READER_BYTES + longest_bytes * LONGEST_FACTOR, WRITER_BYTES)
+    needed_bytes = int((duckdb_bytes + UNCOUNTED_BYTES + ARROW_BYTES) / (1 - UNCOUNTED_SHARE))
+    if longest_bytes and process_bytes < needed_bytes:
         raise SourceError(
             f"a row of {size_text(longest_bytes)} needs at least --memory "
             f"{_in_mb(needed_bytes)}, not {size_text(process_bytes)}"
