@@ -43,14 +43,19 @@ def rows_being_read(snapshot: Snapshot) -> tuple[int, int]:
 
 
 def cancel(snapshot: Snapshot, dsn: str | None, environ: Mapping[str, str]) -> None:
-    """Cancel what the run's sessions are doing. Ends the snapshot's transaction.
+    """Cancel what the run's sessions are doing; to be repeated until they have ended.
+
+    Ends the snapshot's transaction, unless another thread reads in it.
 
     Asks through the snapshot's own connection, or through a new one where that is gone. Errors are
     swallowed: this is for the way out, where nobody could act on them.
     """
     with contextlib.suppress(psycopg.Error):
-        # Another thread may read from it, and holds it until then.
         stop_asking(snapshot)
+        if snapshot.connection.lock.locked():
+            # Another thread reads from it. If the server had not got its question yet, there was
+            # nothing to cancel: to wait here would be to wait for the answer.
+            return
         snapshot.connection.rollback()
         snapshot.connection.execute(_CANCEL, [snapshot.application_name])
         return
