@@ -188,15 +188,7 @@ def export(  # noqa: PLR0917  # typer passes them by name
         label = ", ".join(filter(None, named)) or ("all" if everything else None)
         files = Files(events=events, log=log_file, metrics=metrics_file)
         record.begin(files, publication=publication, label=label, period=period)
-    from duckwarp.source.registry import Selection
-
-    selection = Selection(
-        publication=publication,
-        codes=tuple(source or ()),
-        everything=everything,
-        schema=schema,
-        tables=tuple(table or ()),
-    )
+    selection = _selection(publication, source, everything, schema, table)
     settings = Settings(
         dsn=dsn,
         output_dir=output,
@@ -315,21 +307,11 @@ def doctor(  # noqa: PLR0917  # typer passes them by name
 ) -> None:
     """Check whether an export could work, and say what to change."""
     from duckwarp.doctor import diagnose
-    from duckwarp.source.registry import Selection
     from duckwarp.terminal.diagnosis import diagnosis_page
     from duckwarp.terminal.documents import diagnosis_document
     from duckwarp.terminal.render import show
 
-    chosen = (publication is not None, source, everything, schema is not None, table)
-    selection = None
-    if any(chosen):
-        selection = Selection(
-            publication=publication,
-            codes=tuple(source or ()),
-            everything=everything,
-            schema=schema,
-            tables=tuple(table or ()),
-        )
+    selection = _selection_if_any(publication, source, everything, schema, table)
     settings = Settings(
         dsn=dsn,
         output_dir=output,
@@ -373,24 +355,12 @@ def verify(  # noqa: PLR0917  # typer passes them by name
     verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Compare each published file with its table."""
-    from duckwarp.source.registry import Selection
     from duckwarp.terminal.documents import verification_document
     from duckwarp.terminal.render import show
     from duckwarp.terminal.verification import verification_page
     from duckwarp.verify import verify_files, verify_published
 
-    named = (publication, source, everything, schema, table)
-    selection = (
-        Selection(
-            publication=publication,
-            codes=tuple(source or ()),
-            everything=everything,
-            schema=schema,
-            tables=tuple(table or ()),
-        )
-        if any(each not in (None, False) for each in named)
-        else None
-    )
+    selection = _selection_if_any(publication, source, everything, schema, table)
     settings = Settings(
         dsn=dsn,
         output_dir=output,
@@ -469,6 +439,38 @@ def demo(
     kept = database if keep else None
     show(partial(demo_page, output, DEMO_SOURCE, kept), sys.stdout)
     raise typer.Exit(code)
+
+
+def _selection(
+    publication: str | None,
+    source: list[str] | None,
+    everything: bool,
+    schema: str | None,
+    table: list[str] | None,
+) -> Selection:
+    """What the options of a command choose."""
+    from duckwarp.source.registry import Selection
+
+    return Selection(
+        publication=publication,
+        codes=tuple(source or ()),
+        everything=everything,
+        schema=schema,
+        tables=tuple(table or ()),
+    )
+
+
+def _selection_if_any(
+    publication: str | None,
+    source: list[str] | None,
+    everything: bool,
+    schema: str | None,
+    table: list[str] | None,
+) -> Selection | None:
+    """The same, for commands that do without: None where no option chooses."""
+    if publication is None and schema is None and not (source or everything or table):
+        return None
+    return _selection(publication, source, everything, schema, table)
 
 
 def _export(
