@@ -27,10 +27,11 @@ WALLS = {
     "prometheus_client": {"sinks"},
     "openlineage": {"sinks"},
 }
-NOUNS = {"errors", "redaction", "results", "settings", "sizes", "version"}
+NOUNS = {"errors", "footerbytes", "redaction", "results", "settings", "sizes", "version"}
 # Which rooms and modules each room may import, besides itself and the nouns.
 ARROWS = {
     "errors": set(),
+    "footerbytes": set(),
     "redaction": set(),
     "results": set(),
     "settings": {"errors", "sizes"},

@@ -14,14 +14,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.Thrift import TException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-MAGIC = b"PAR1"
-_TAIL_BYTES = 8  # length of the footer and magic
+from duckwarp.footerbytes import MAGIC, TAIL_BYTES, read_footer
 
 # Field numbers of the structs on the way to what is changed.
 _FILE_SCHEMA, _FILE_ROW_GROUPS = 2, 4
@@ -54,29 +53,16 @@ def amend_footer(path: Path, *, names: Sequence[str] | None, json_columns: Colle
     if names is None and not json_columns:
         return
     with path.open("r+b") as file:
-        footer = _read_footer(file, path)
         try:
+            footer = read_footer(file)
             amended = _amended(footer, names, json_columns)
         except (TException, EOFError, LookupError, AssertionError) as error:
             raise ValueError(f"{path}: the Parquet footer cannot be parsed: {error!r}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        file.seek(-_TAIL_BYTES - len(footer), os.SEEK_END)
+        file.seek(-TAIL_BYTES - len(footer), os.SEEK_END)
         file.truncate()
         file.write(amended + len(amended).to_bytes(4, "little") + MAGIC)
-
-
-def _read_footer(file: BinaryIO, path: Path) -> bytes:
-    """The bytes of the `FileMetaData`."""
-    size_bytes = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size_bytes - _TAIL_BYTES))
-    tail = file.read()
-    footer_bytes = int.from_bytes(tail[:4], "little")
-    start = size_bytes - _TAIL_BYTES - footer_bytes
-    if tail[4:] != MAGIC or start < len(MAGIC):
-        raise ValueError(f"{path}: not a Parquet file ({size_bytes:,} bytes)")
-    file.seek(start)
-    return file.read(footer_bytes)
 
 
 def _amended(footer: bytes, names: Sequence[str] | None, json_columns: Collection[int]) -> bytes:

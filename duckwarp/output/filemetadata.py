@@ -7,7 +7,6 @@ the thrift package: an export needs no more of a Parquet library, which would ma
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,8 +15,7 @@ from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
 from thrift.Thrift import TException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-MAGIC = b"PAR1"
-_TAIL_BYTES = 8  # length of the footer and magic
+from duckwarp.footerbytes import read_footer
 
 Specification: TypeAlias = tuple[Any, ...]
 
@@ -203,7 +201,8 @@ def read_file_metadata(path: Path) -> FileMetaData:
 
     Raises `OSError`, and `ValueError` where it is no Parquet file.
     """
-    footer = _footer(path)
+    with path.open("rb") as file:
+        footer = read_footer(file)
     metadata = FileMetaData()
     try:
         metadata.read(TCompactProtocolAccelerated(TMemoryBuffer(footer)))
@@ -212,17 +211,3 @@ def read_file_metadata(path: Path) -> FileMetaData:
     except (TException, EOFError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the Parquet footer cannot be parsed: {error!r}") from error
     return metadata
-
-
-def _footer(path: Path) -> bytes:
-    """The bytes of the `FileMetaData`."""
-    with path.open("rb") as file:
-        size_bytes = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size_bytes - _TAIL_BYTES))
-        tail = file.read()
-        footer_bytes = int.from_bytes(tail[:4], "little")
-        start = size_bytes - _TAIL_BYTES - footer_bytes
-        if tail[4:] != MAGIC or start < len(MAGIC):
-            raise ValueError(f"not a Parquet file ({size_bytes:,} bytes)")
-        file.seek(start)
-        return file.read(footer_bytes)
