@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,7 @@ def demo(demo_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestDataPackage:
     def test_frictionless_finds_it_valid(self, demo: Path) -> None:
-        """Of Parquet it compares no sizes, and takes that for a difference."""
-        assert valid(demo, "--skip-errors", "byte-count")
+        assert valid(demo)
         package = json.loads((demo / "datapackage.json").read_text())
         assert len(package["resources"]) == 7
         for resource in package["resources"]:
@@ -194,15 +194,39 @@ class TestDataPackage:
             assert resource["bytes"] == len(content)
             assert resource["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
 
-    def test_frictionless_finds_a_wrong_type(self, demo: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("spoil", "want"),
+        [
+            pytest.param(lambda content: content + b"x", "byte-count", id="another size"),
+            pytest.param(lambda content: content[:-1] + b"x", "hash-count", id="another byte"),
+        ],
+    )
+    def test_frictionless_finds_a_file_that_was_changed(
+        self, demo: Path, tmp_path: Path, spoil: Callable[[bytes], bytes], want: str
+    ) -> None:
         package = json.loads((demo / "datapackage.json").read_text())
+        package["resources"] = package["resources"][:1]
+        [resource] = package["resources"]
+        (tmp_path / "datapackage.json").write_text(json.dumps(package))
+        (tmp_path / resource["path"]).write_bytes(spoil((demo / resource["path"]).read_bytes()))
+        assert want in errors(tmp_path)
+
+    def test_frictionless_finds_the_values_of_its_schema(self, demo: Path, tmp_path: Path) -> None:
+        package = json.loads((demo / "datapackage.json").read_text())
+        for resource in package["resources"]:
+            (tmp_path / resource["path"]).symlink_to(demo / resource["path"])
+        (tmp_path / "datapackage.json").write_text(json.dumps(as_tables(package)))
+        assert valid(tmp_path)
+
+    def test_frictionless_finds_a_wrong_type(self, demo: Path, tmp_path: Path) -> None:
+        package = as_tables(json.loads((demo / "datapackage.json").read_text()))
         [resource] = [r for r in package["resources"] if r["name"].endswith("_age")]
         [field] = [f for f in resource["schema"]["fields"] if f["name"] == "age_group"]
         field["type"] = "date"
         package["resources"] = [resource]
         (tmp_path / "datapackage.json").write_text(json.dumps(package))
         (tmp_path / resource["path"]).write_bytes((demo / resource["path"]).read_bytes())
-        assert not valid(tmp_path, "--skip-errors", "byte-count")
+        assert "type-error" in errors(tmp_path)
 
     def test_it_has_the_key_of_a_table_that_has_one(self, tables: Database, tmp_path: Path) -> None:
         export(tables, PUBLIC, tmp_path)
@@ -211,22 +235,39 @@ class TestDataPackage:
         assert a["primaryKey"] == ["id"]
         assert a["fields"][0]["constraints"] == {"required": True}
         assert "primaryKey" not in b
-        assert valid(tmp_path, "--skip-errors", "byte-count")
+        assert valid(tmp_path)
+        package["resources"] = as_tables(package)["resources"]
+        (tmp_path / "datapackage.json").write_text(json.dumps(package))
+        assert valid(tmp_path)
 
 
-def valid(folder: Path, *options: str) -> bool:
-    """What frictionless says of the package, of the first rows of each resource."""
+def as_tables(package: dict[str, Any]) -> dict[str, Any]:
+    """The package with resources that frictionless reads by their rows, and does not measure."""
+    resources = [
+        {name: value for name, value in resource.items() if name != "bytes"}
+        | {"type": "table", "format": "parquet"}
+        for resource in package["resources"]
+    ]
+    return package | {"resources": resources}
+
+
+def valid(folder: Path) -> bool:
+    """Whether frictionless finds the package valid; of tables it reads the first rows."""
+    return not errors(folder)
+
+
+def errors(folder: Path) -> set[str]:
+    """The types of what frictionless finds wrong with the package."""
     command = ["frictionless", "validate", "datapackage.json", "--json", "--limit-rows", "400"]
     done = subprocess.run(
-        [sys.executable, "-m", *command, *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False
     )
     report = json.loads(done.stdout)
     assert report["stats"]["tasks"] > 0, done.stdout
-    return bool(report["valid"])
+    assert done.returncode == (0 if report["valid"] else 1)
+    found = {error["type"] for task in report["tasks"] for error in task["errors"]}
+    assert bool(found) is not report["valid"]
+    return found
 
 
 class TestCommand:

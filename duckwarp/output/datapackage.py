@@ -16,6 +16,9 @@ from duckwarp.results import ColumnStatistics
 
 DATA_PACKAGE = "datapackage.json"
 _PROFILES = "https://datapackage.org/profiles/2.0"
+# A name that frictionless (5) does not know: of a file it verifies size and hash, and of a table in
+# Parquet neither, which it calls invalid since its size was not measured.
+_FORMAT = "Parquet"
 _MEDIA_TYPE = "application/vnd.apache.parquet"
 # The types of Table Schema. What is not listed is "any": values that its types have as text only,
 # which a reader of Parquet does not give (bytes, UUIDs, lists).
@@ -51,11 +54,10 @@ def _resource(entry: Entry) -> dict[str, Any]:
     dataset = entry.dataset
     return _known(
         name=dataset.code,
-        type="table",
         path=entry.file_path,
         title=dataset.name,
         description=dataset.description,
-        format="parquet",
+        format=_FORMAT,
         mediatype=_MEDIA_TYPE,
         bytes=entry.size_bytes,
         hash=f"sha256:{entry.sha256}",

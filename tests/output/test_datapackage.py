@@ -31,11 +31,10 @@ def test_a_dataset_is_a_resource_with_its_file() -> None:
     assert schema["fields"] == []
     assert got == {
         "name": "a",
-        "type": "table",
         "path": "a.parquet",
         "title": "Sample",
         "description": "What it is.",
-        "format": "parquet",
+        "format": "Parquet",
         "mediatype": "application/vnd.apache.parquet",
         "bytes": 14_339,
         "hash": f"sha256:{'ab' * 32}",
