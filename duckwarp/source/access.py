@@ -1,7 +1,6 @@
 """Asking one relation something, in the run's snapshot: may it be read, and what does it hold?
 
-Every question stands under a savepoint, so that a source's failure leaves the snapshot usable.
-psycopg's errors are translated here, by SQLSTATE.
+A source's failure leaves the snapshot usable. psycopg's errors are translated here, by SQLSTATE.
 """
 
 from __future__ import annotations
@@ -11,15 +10,13 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
-from psycopg.pq import TransactionStatus
 
 from duckwarp.errors import PrivilegeMissing, RelationMissing, SourceError
 from duckwarp.source.faults import noted
 from duckwarp.source.metadata import Column
 from duckwarp.source.parts import parts_joined
+from duckwarp.source.questions import ask
 from duckwarp.source.registry import Source
-
-SAVEPOINT = "duckwarp_question"
 
 
 def check_access(source: Source, columns: Sequence[Column], role: str, row_security: bool) -> None:
@@ -143,27 +140,9 @@ def fetch_rows(
 
 def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> list[Any]:
     try:
-        if connection.info.transaction_status is not TransactionStatus.INTRANS:
-            with connection.transaction():
-                return connection.execute(query.encode()).fetchall()
-        return _asked_at_once(connection, query)
+        return ask(connection, query)
     except psycopg.Error as error:
         raise translated(error, source) from error
-
-
-def _asked_at_once(connection: psycopg.Connection[Any], query: str) -> list[Any]:
-    """The rows of a query; the savepoint around it travels with it, as one message."""
-    cursor = connection.cursor()
-    # A line of its own, whatever the query ends in.
-    guarded = f"SAVEPOINT {SAVEPOINT}; {query}\n; RELEASE SAVEPOINT {SAVEPOINT}"
-    try:
-        cursor.execute(guarded.encode(), prepare=False)
-    except psycopg.Error:
-        if connection.info.transaction_status is TransactionStatus.INERROR:
-            connection.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}")
-        raise
-    cursor.nextset()
-    return cursor.fetchall()
 
 
 def translated(error: psycopg.Error, source: Source) -> SourceError:

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors as pg_errors
 from psycopg import sql
 
+from duckwarp.source.questions import ask
 from duckwarp.source.registry import Source
 from duckwarp.source.relations import REACHED, RelationKind
 
@@ -70,9 +71,11 @@ _NAMES_OF_TREE = f"""
 
 def _children_joined(connection: psycopg.Connection[Any], oid: int, name: str) -> set[str]:
     try:
-        with connection.transaction():
-            known = {row[0] for row in connection.execute(_NAMES_OF_TREE, [oid])}
-            return _children_now(connection, name) - known
+        now = _children_now(connection, name)
+        if len(now) == 1:
+            # Itself alone: nothing has joined it.
+            return set()
+        return now - {row[0] for row in connection.execute(_NAMES_OF_TREE, [oid])}
     except _NOTHING_TOLD:
         return set()
 
@@ -85,9 +88,8 @@ _NOTHING_TOLD = (pg_errors.InsufficientPrivilege, pg_errors.CharacterNotInRepert
 def _children_now(connection: psycopg.Connection[Any], name: str) -> set[str]:
     """The table and its children in the present, which only the planner shows."""
     explain = f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT FROM {name}"
-    row = connection.execute(explain.encode()).fetchone()
-    assert row is not None
-    return set(_scanned(row[0][0]["Plan"]))
+    [(told,)] = ask(connection, explain)
+    return set(_scanned(told[0]["Plan"]))
 
 
 def _scanned(plan: dict[str, Any]) -> Iterator[str]:
