@@ -6,7 +6,6 @@ What is in it is the matter of `output/catalog.py`, how it is put in place that 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from duckwarp.errors import CatalogMissing, CatalogUnusable, OutputUnusable, Sou
 from duckwarp.output.catalog import CATALOG, COLUMNS, MARK, entry_of, record_of, updated
 from duckwarp.output.datapackage import DATA_PACKAGE, data_package
 from duckwarp.output.dataset import FOOTER_KEY, Dataset, read_footer_text
+from duckwarp.output.digest import sha256_of
 from duckwarp.output.entry import Circumstances, Entry
 from duckwarp.output.parquet import read_facts, read_key
 from duckwarp.output.publishing import Changes, publish
@@ -155,16 +155,10 @@ def entry_for(
         statistics=facts.columns,
         rows=facts.rows,
         size_bytes=facts.size_bytes,
-        sha256=sha256_of(parquet),
+        sha256=facts.sha256 or sha256_of(parquet),
         parquet_schema=facts.schema,
         circumstances=circumstances,
     )
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def rebuild(folder: Path, *, wait_seconds: float = 0.0) -> Found:

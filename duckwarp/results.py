@@ -78,6 +78,7 @@ class ParquetFacts:
     """A Parquet file as its own footer describes it; `columns` are in the file's order.
 
     `row_group_rows` has the rows of each row group, `schema` is the file's in Parquet's notation.
+    `sha256` is that of the whole file, None where nobody has worked it out.
     """
 
     rows: int
@@ -85,6 +86,7 @@ class ParquetFacts:
     columns: tuple[ColumnStatistics, ...]
     row_group_rows: tuple[int, ...] = ()
     schema: str = ""
+    sha256: str | None = None
 
 
 class SourceState(StrEnum):

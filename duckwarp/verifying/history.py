@@ -5,7 +5,6 @@ Tells a table that has changed since the export from a file that is wrong.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +16,10 @@ import pyarrow.parquet as pq
 
 from duckwarp.errors import FileUnreadable
 from duckwarp.output.catalog import CATALOG
+from duckwarp.output.digest import sha256_of
 from duckwarp.source.registry import Source
 
 _COLUMNS = ("source_code", "sha256", "row_count", "snapshot_time", "last_load_at", "order_by")
-_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +75,12 @@ def _moment(value: object) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def sha256_of(path: Path) -> str:
-    """The digest of a file's bytes, in hexadecimal. Raises `FileUnreadable`."""
-    digest = hashlib.sha256()
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits. Raises `FileUnreadable`."""
     try:
-        with path.open("rb") as file:
-            while piece := file.read(_READ_BYTES):
-                digest.update(piece)
+        return sha256_of(path)
     except OSError as error:
         raise FileUnreadable(error.strerror or str(error)) from error
-    return digest.hexdigest()
 
 
 def has_changed(
@@ -96,7 +91,7 @@ def has_changed(
     A file that is not the one that was published is wrong, whatever became of the table.
     """
     if published is not None and published.sha256 is not None:
-        if sha256_of(path) != published.sha256:
+        if digest_of(path) != published.sha256:
             return False, ("the file is not the one that was published: its SHA-256 is another",)
         intact = "the file is the one that was published"
     else:

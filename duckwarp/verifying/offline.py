@@ -17,7 +17,7 @@ from duckwarp.results import ParquetFacts
 from duckwarp.source.names import nearest
 from duckwarp.source.registry import Selection
 from duckwarp.verifying.contents import Contents, open_contents
-from duckwarp.verifying.history import Published, sha256_of
+from duckwarp.verifying.history import Published, digest_of
 from duckwarp.verifying.sorting import rows_out_of_order
 from duckwarp.verifying.verdicts import Difference, Finding
 
@@ -79,7 +79,7 @@ def _by_catalog(path: Path, published: Published | None, has_catalog: bool) -> I
         if has_catalog:
             yield Difference(what="catalog", table="not listed", file="is there")
         return
-    digest = sha256_of(path)
+    digest = digest_of(path)
     if published.sha256 is not None and published.sha256 != digest:
         yield Difference(what="SHA-256", table=published.sha256, file=digest)
 
