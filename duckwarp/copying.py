@@ -31,6 +31,7 @@ from duckwarp.engine.session import (
 )
 from duckwarp.errors import SnapshotTooOld, SourceError
 from duckwarp.output.dataset import FOOTER_KEY, Dataset, dataset_of, footer_text
+from duckwarp.output.digest import GrowingDigest
 from duckwarp.output.parquet import read_facts
 from duckwarp.output.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
 from duckwarp.output.space import check_space, free_text
@@ -140,8 +141,8 @@ def copied(
         check_space(run.spill, plan.layout.spill_bytes)
         free = free_text(run.spill.place)
         try:
-            rows = _copy(run, plan, path)
-            facts = read_facts(path, expected_rows=rows)
+            rows, sha256 = _copy(run, plan, path)
+            facts = replace(read_facts(path, expected_rows=rows), sha256=sha256)
             if experience.one_thread or _is_cut_as_planned(plan, facts):
                 break
             if run.in_lane:
@@ -246,12 +247,18 @@ def _with_descriptions(plan: ExportPlan, source: Source, columns: Sequence[Colum
     return replace(plan, footer_keys=(*plan.footer_keys, described, fields_described))
 
 
-def _copy(run: Run, plan: ExportPlan, path: Path) -> int:
-    """Run the plan, telling how far it is; the rows written."""
+def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str | None]:
+    """Run the plan, telling how far it is; the rows written, and the SHA-256 of the file.
+
+    That is None where the end of the file is written twice.
+    """
     rows_read = 0
+    digest = None if plan.amends_footer else GrowingDigest(path)
 
     def tick() -> None:
         nonlocal rows_read
+        if digest is not None:
+            digest.advance()
         if plan.layout.reader is Reader.BYTES:
             # The server sorts, and what comes is written as it comes.
             _tell_position(run, plan, path, rows_read, sending=True)
@@ -269,7 +276,8 @@ def _copy(run: Run, plan: ExportPlan, path: Path) -> int:
         connection=run.snapshot.connection,
         on_rows=count,
     )
-    return watched(run, start_copy(run.session, job), tick)
+    rows = watched(run, start_copy(run.session, job), tick)
+    return rows, None if digest is None else digest.ended()
 
 
 def watched(run: Run, work: Running[T], tick: Callable[[], None] = lambda: None) -> T:

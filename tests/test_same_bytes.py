@@ -20,9 +20,9 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from duckwarp import copying
+from duckwarp import copying, planning
 from duckwarp.demo.server import embedded_server
-from duckwarp.engine import layout
+from duckwarp.engine import codes, layout
 from duckwarp.engine.copy import CopyJob, start_copy
 from duckwarp.engine.session import Running, Session
 from duckwarp.settings import MIN_MEMORY_BYTES, Settings, SortIn
@@ -268,6 +268,114 @@ class TestWhateverARunMayUse:
         [planned] = plan_export(Selection(tables=("public.every",)), settings)
         assert planned.plan is not None
         assert len(planned.plan.ranges) == 2
+
+
+def coded_columns(database: Database, table: str) -> list[str]:
+    """The columns of a table in whose place codes are sorted."""
+    settings = Settings(dsn=database.dsn, sort_in=SortIn.DUCKDB)
+    [planned] = plan_export(Selection(tables=(f"public.{table}",)), settings)
+    assert planned.plan is not None, planned.reason
+    return [column.name for column in planned.plan.columns if column.codes]
+
+
+class TestWhateverHasACode:
+    """Frequent texts are sorted by codes, which a sample of large tables decides about."""
+
+    @pytest.fixture(autouse=True)
+    def all_tables_are_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(planning, "SAMPLED_MIN_BYTES", 0)
+
+    @pytest.mark.parametrize(
+        ("constants", "some"),
+        [
+            pytest.param({}, {"v5", "v11", "v14", "v16"}, id="frequent texts"),
+            pytest.param({"MAX_CODES": 2, "MIN_CODED_SHARE": 0.0}, {"v5", "v11"}, id="two"),
+            pytest.param({"MAX_CODES": 1, "MIN_CODED_SHARE": 0.0}, {"v13"}, id="one"),
+        ],
+    )
+    def test_small_tables(
+        self,
+        filled: Database,
+        exported: Exported,
+        wanted: Digests,
+        monkeypatch: pytest.MonkeyPatch,
+        constants: dict[str, float],
+        some: set[str],
+    ) -> None:
+        for name, value in constants.items():
+            monkeypatch.setattr(codes, name, value)
+        assert some <= set(coded_columns(filled, "sample"))
+        assert exported("sample", "long", sort_in="duckdb") == among(wanted, "sample", "long")
+
+    @pytest.mark.parametrize(
+        ("create", "has_codes"),
+        [
+            pytest.param("CREATE TABLE t AS {rows}", True, id="a table"),
+            pytest.param(
+                "CREATE TABLE t (v text, n int) PARTITION BY RANGE (n); "
+                "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (3000); "
+                "CREATE TABLE t2 PARTITION OF t DEFAULT; INSERT INTO t {rows}",
+                True,
+                id="a partitioned table",
+            ),
+            pytest.param("CREATE MATERIALIZED VIEW t AS {rows}", True, id="a materialized view"),
+            pytest.param(
+                "CREATE TABLE u AS {rows}; CREATE VIEW t AS SELECT * FROM u", False, id="a view"
+            ),
+            pytest.param("CREATE DOMAIN d AS varchar(9); CREATE TABLE t (v d, n int); "
+                "INSERT INTO t {rows}", True, id="a domain"),
+            pytest.param("CREATE COLLATION c (provider = icu, locale = 'und-u-ks-level2', "
+                "deterministic = false); CREATE TABLE t (v text COLLATE c, n int); "
+                "INSERT INTO t {rows}", True, id="a collation that ignores case"),
+            pytest.param("CREATE TABLE t AS SELECT NULL::text AS v, n FROM ({rows}) s", False,
+                id="no text at all"),
+            pytest.param("CREATE TABLE t AS {rows} LIMIT 0", False, id="an empty table"),
+        ],
+    )  # fmt: skip
+    def test_whatever_the_relation(
+        self, database: Database, tmp_path: Path, create: str, has_codes: bool
+    ) -> None:
+        rows = (
+            "SELECT (ARRAY['Word', 'word', 'Wörter', NULL, '', 'it''s', 'rare' || n])"
+            "[CASE WHEN n % 400 = 0 THEN 7 ELSE 1 + n % 6 END] AS v, n "
+            "FROM generate_series(1, 6000) AS n"
+        )
+        try:
+            database.execute(create.replace("{rows}", rows))
+        except psycopg.errors.FeatureNotSupported as error:
+            pytest.skip(f"this server cannot: {error}")
+        assert coded_columns(database, "t") == (["v"] if has_codes else [])
+        sorted_by = {
+            sorter: digests_of(database, tmp_path / sorter, "t", sort_in=sorter)
+            for sorter in ("duckdb", "postgres")
+        }
+        assert sorted_by["duckdb"] == sorted_by["postgres"]
+
+    def test_other_encodings(self, make_database: DatabaseMaker, tmp_path: Path) -> None:
+        digests = set()
+        for encoding, has_codes in (("UTF8", True), ("LATIN1", True), ("SQL_ASCII", False)):
+            made = make_database(encoding=encoding)
+            made.execute(
+                "CREATE TABLE t AS SELECT (ARRAY['Straße', 'strasse', 'Ähre'])[1 + n % 3] AS v "
+                "FROM generate_series(1, 3000) AS n"
+            )
+            assert coded_columns(made, "t") == (["v"] if has_codes else [])
+            digests |= set(digests_of(made, tmp_path, "t", sort_in="duckdb").values())
+        assert len(digests) == 1
+
+    def test_texts_that_are_together_on_few_pages_have_none(self, database: Database) -> None:
+        database.execute(
+            "CREATE TABLE t AS SELECT 'word ' || n / 300 AS v, repeat('x', 50) AS w "
+            "FROM generate_series(1, 60000) AS n"
+        )
+        assert coded_columns(database, "t") == ["w"]
+
+    def test_a_small_table_is_not_looked_at(
+        self, filled: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert coded_columns(filled, "sample")
+        monkeypatch.setattr(planning, "SAMPLED_MIN_BYTES", 10**9)
+        assert coded_columns(filled, "sample") == []
 
 
 class TestRowGroups:

@@ -143,12 +143,18 @@ def _executed(session: Session, statement: str) -> int:
 
 
 def _set_up_writing(session: Session, plan: ExportPlan) -> None:
-    """Set the threads, the memory and the order of writing of the plan, for all sessions."""
+    """Set the threads, the memory and the order of writing of the plan, for all sessions.
+
+    Those that copy side by side have the same.
+    """
     kept = plan.order is not Order.NONE and plan.layout.reader is Reader.VECTORS
-    session.connection.execute(
+    options = (
         f"SET threads = {plan.layout.threads}; SET memory_limit = '{plan.layout.duckdb_bytes}B'; "
         f"SET preserve_insertion_order = {kept}"
     )
+    if session.options != [options]:
+        session.connection.execute(options)
+        session.options[:] = [options]
 
 
 @contextlib.contextmanager
@@ -181,11 +187,9 @@ def _check_types(session: Session, job: CopyJob) -> None:
 
 
 def _amend(job: CopyJob) -> None:
-    columns = job.plan.columns
-    json_columns = {number for number, column in enumerate(columns) if column.form.json}
-    names = [column.name for column in columns] if job.plan.renamed else None
-    if json_columns or names is not None:
-        amend_footer(job.path, names=names, json_columns=json_columns)
+    if job.plan.amends_footer:
+        names = [column.name for column in job.plan.columns] if job.plan.renamed else None
+        amend_footer(job.path, names=names, json_columns=job.plan.json_columns)
 
 
 # What libpq said of a query stands behind DuckDB's words and, mostly, the whole query. What the

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from duckwarp.engine import codes
 from duckwarp.engine.layout import (
     STREAM_ROW_GROUP_BYTES,
     Layout,
@@ -40,10 +41,14 @@ _NAMING_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedColumn:
-    """A column under its own name, and how it is written."""
+    """A column under its own name, and how it is written.
+
+    `codes` are the texts that codes stand for while DuckDB sorts, in the order of their bytes.
+    """
 
     name: str
     form: Form
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,16 @@ class ExportPlan:
     def renamed(self) -> bool:
         """Whether names differ in case only: DuckDB has such columns under other names."""
         return len({column.name.lower() for column in self.columns}) < len(self.columns)
+
+    @property
+    def json_columns(self) -> frozenset[int]:
+        """The places of the columns of JSON, from 0."""
+        return frozenset(n for n, column in enumerate(self.columns) if column.form.json)
+
+    @property
+    def amends_footer(self) -> bool:
+        """Whether the file gets another footer than DuckDB's, once that has written it."""
+        return self.renamed or bool(self.json_columns)
 
 
 def build_plan(  # noqa: PLR0913  # what a plan is made of
@@ -193,17 +208,47 @@ def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
     values = ", ".join(f"{c.form.value.replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
     # Names that DuckDB would change are put in place after the copy; see footer.py.
     named = ", ".join(
-        f"t.c{n} AS {identifier(f'c{n}' if plan.renamed else c.name)}" for n, c in numbered
+        f"{_value(n, c)} AS {identifier(f'c{n}' if plan.renamed else c.name)}" for n, c in numbered
     )
-    query = f"SELECT {named} FROM (SELECT {values} FROM ({rows}){_length_guard(plan)}) AS t"
-    if plan.layout.sort_in is SortIn.DUCKDB:
-        keys = [
-            key.replace("{d}", f"t.c{n}")
-            for n, c in _keyed(plan)
-            for key in c.form.order or ("{d}",)
-        ]
-        query += f" ORDER BY {', '.join(keys)}"
+    ordered = _ordered(plan, f"SELECT {values} FROM ({rows}){_length_guard(plan)}")
+    query = f"SELECT {named} FROM ({ordered}) AS t"
     return f"COPY ({query}) TO {literal(path)} ({', '.join(_options(plan))})"
+
+
+def _value(number: int, column: PlannedColumn) -> str:
+    """DuckDB's expression of a value after the sort."""
+    if not column.codes:
+        return f"t.c{number}"
+    return codes.decoded(f"t.k{number}", f"t.r{number}")
+
+
+def _ordered(plan: ExportPlan, values: str) -> str:
+    """DuckDB's query of the values c1, c2, … in their order, where it sorts them.
+
+    A column with codes comes as `codes` has it, as k and r.
+    """
+    if plan.layout.sort_in is not SortIn.DUCKDB:
+        return values
+    coded = [(n, c) for n, c in enumerate(plan.columns, start=1) if c.codes]
+    if coded:
+        texts = ", ".join(f"{codes.coded(f'c{n}', c.codes)} AS n{n}" for n, c in coded)
+        values = f"SELECT *, {texts} FROM ({values}) AS v"
+    selected = ", ".join(
+        f"{codes.code_or_gap(f'c{n}', f'n{n}', c.codes)} AS k{n}, "
+        f"{codes.in_gap(f'c{n}', f'n{n}')} AS r{n}"
+        if c.codes
+        else f"c{n}"
+        for n, c in enumerate(plan.columns, start=1)
+    )
+    keys = [key for n, c in _keyed(plan) for key in _keys(n, c)]
+    return f"SELECT {selected} FROM ({values}) AS w ORDER BY {', '.join(keys)}"
+
+
+def _keys(number: int, column: PlannedColumn) -> tuple[str, ...]:
+    """The keys by which DuckDB sorts a column."""
+    if column.codes:
+        return codes.keys(f"k{number}", f"r{number}")
+    return tuple(key.replace("{d}", f"c{number}") for key in column.form.order or ("{d}",))
 
 
 def _length_guard(plan: ExportPlan) -> str:
@@ -254,12 +299,18 @@ def explain(plan: ExportPlan) -> list[str]:
         f"read {plan.schema}.{plan.table} in one snapshot {reading}",
         _ordering(plan),
         *deciding,
+        *_coding(plan),
         f"write {plan.code}.parquet ({plan.compression.value})",
     ]
     others = [c for c in plan.columns if not c.form.obvious]
     lines += [f'column "{c.name}" as {c.form.shown_type}' for c in others]
     lines += [str(loss) for loss in plan.losses]
     return lines
+
+
+def _coding(plan: ExportPlan) -> list[str]:
+    names = [f'"{column.name}"' for column in plan.columns if column.codes]
+    return [f"codes stand for the frequent texts of {', '.join(names)} meanwhile"] if names else []
 
 
 def _ordering(plan: ExportPlan) -> str:

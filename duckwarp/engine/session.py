@@ -10,8 +10,9 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
@@ -43,16 +44,19 @@ class Session:
     """An open DuckDB with the extension loaded, and the one thread that may use it.
 
     Python would hear of a signal only after DuckDB had returned, and DuckDB would make an error of
-    its own of it: so DuckDB works in a thread, and the main thread waits. `attached` are the names
-    of its attachments, `reading` those that read the run's snapshot in the transaction that is
-    open; none is where none is open.
+    its own of it: so DuckDB works in a thread, and the main thread waits. `ready` ends when it
+    is prepared. `attached` are the names of its attachments, `reading` those that read the run's
+    snapshot in the transaction that is open; none is where none is open. `options` is the statement
+    that set DuckDB's options for the last copy.
     """
 
     connection: duckdb.DuckDBPyConnection
     worker: ThreadPoolExecutor
     address: ServerAddress
     application_name: str
+    ready: Future[None]
     prefix: str = "pg"
+    options: list[str] = field(default_factory=list)
     attached: list[str] = field(default_factory=list)
     reading: list[str] = field(default_factory=list)
 
@@ -103,9 +107,10 @@ def _processors() -> int:
 def open_session(
     address: ServerAddress, application_name: str, resources: Resources, spill: Spill
 ) -> Iterator[Session]:
-    """A DuckDB that can attach `address`.
+    """A DuckDB that can attach `address` as soon as it is ready.
 
-    Raises `ExtensionMissing`.
+    The first use waits for that, and raises `ExtensionMissing`, as the end does. The signature of
+    the extension's 40 MB is verified meanwhile.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -116,9 +121,10 @@ def open_session(
         "temp_directory": str(spill.folder),
     }
     connection = duckdb.connect(":memory:", config=config)
-    with _served(connection, address, application_name) as session:
-        Running(session, _prepare, session, spill).result()
+    prepare = partial(_prepare, connection, address, spill)
+    with _served(connection, address, application_name, prepare) as session:
         yield session
+        session.ready.result()
 
 
 @contextlib.contextmanager
@@ -126,7 +132,8 @@ def session_beside(session: Session, number: int) -> Iterator[Session]:
     """A further session in the same DuckDB, with a thread and attachments of its own."""
     connection = session.connection.cursor()
     address, name = session.address, session.application_name
-    with _served(connection, address, name, f"lane{number}_pg") as beside:
+    prepare = partial(_without_bar, connection)
+    with _served(connection, address, name, prepare, f"lane{number}_pg") as beside:
         yield beside
         Running(beside, detach, beside).result()
 
@@ -136,36 +143,42 @@ def _served(
     connection: duckdb.DuckDBPyConnection,
     address: ServerAddress,
     application_name: str,
+    prepare: Callable[[], None],
     prefix: str = "pg",
 ) -> Iterator[Session]:
-    """The session over a connection, which is closed at the end."""
+    """The session over a connection, which is prepared first and closed at the end."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckwarp-duckdb") as worker:
         session = Session(
             connection=connection,
             worker=worker,
             address=address,
             application_name=application_name,
+            ready=worker.submit(prepare),
             prefix=prefix,
         )
         try:
-            # DuckDB draws a bar of its own on standard output otherwise.
-            connection.execute("SET enable_progress_bar = false")
             yield session
         finally:
             worker.submit(_close, session).result()
 
 
-def _prepare(session: Session, spill: Spill) -> None:
-    _load_extension(session.connection)
+def _without_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    # DuckDB draws one of its own on standard output otherwise.
+    connection.execute("SET enable_progress_bar = false")
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, address: ServerAddress, spill: Spill) -> None:
+    _without_bar(connection)
+    _load_extension(connection)
     if spill.limit_bytes is not None:
         # As an option of connect() it is shown, and not heeded.
         limit = f"{spill.limit_bytes}B"
-        session.connection.execute(f"SET GLOBAL max_temp_directory_size = {literal(limit)}")
+        connection.execute(f"SET GLOBAL max_temp_directory_size = {literal(limit)}")
     # A written file is looked at again: its geometries are bytes.
-    session.connection.execute("SET GLOBAL enable_geoparquet_conversion = false")
-    password = session.address.password
+    connection.execute("SET GLOBAL enable_geoparquet_conversion = false")
+    password = address.password
     secret = f", PASSWORD {literal(password)}" if password is not None else ""
-    session.connection.execute(f"CREATE TEMPORARY SECRET {SECRET} (TYPE postgres{secret})")
+    connection.execute(f"CREATE TEMPORARY SECRET {SECRET} (TYPE postgres{secret})")
 
 
 def close_early(session: Session) -> None:
@@ -289,6 +302,7 @@ def enter_snapshot(session: Session, shared: SharedSnapshot, count: int) -> list
     relation, and that one waits for the run. Where they cannot be had at once, each is taken when
     its relation is read. Raises `RunError` where the snapshot cannot be read.
     """
+    session.ready.result()
     try:
         return _enter(session, shared, count, shared.locks)
     except duckdb.Error:

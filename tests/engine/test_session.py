@@ -73,6 +73,7 @@ class TestLimits:
     ) -> None:
         spill = Spill(folder=tmp_path / "spill", place=tmp_path, limit_bytes=limit_bytes)
         with open_session(NOWHERE, "duckwarp x", FEW, spill) as opened:
+            opened.ready.result()
             rows = opened.connection.execute(
                 "SELECT current_setting('memory_limit'), current_setting('threads'), "
                 "current_setting('temp_directory'), current_setting('max_temp_directory_size')"
