@@ -15,6 +15,7 @@ from duckwarp.cataloguing import Keeper
 from duckwarp.checking import Check
 from duckwarp.engine.copy import (
     CopyJob,
+    LargeNumberFound,
     LongRowFound,
     OutOfMemory,
     SpecialValueFound,
@@ -154,7 +155,7 @@ def copied(
                 # Text that has no equivalent in UTF-8 is told by the server without its place.
                 explain_encoding(connection, source, columns, traits)
             raise
-        except (SpecialValueFound, LongRowFound, OutOfMemory) as met:
+        except _MET as met:
             if run.in_lane and isinstance(met, OutOfMemory):
                 raise Deferred from met
             before, experience = experience, _learned(experience, met, plan)
@@ -185,19 +186,21 @@ def _is_light(plan: ExportPlan) -> bool:
     return plan.layout.reader is Reader.VECTORS and not plan.layout.spill_bytes
 
 
-def _learned(
-    experience: Experience, met: SpecialValueFound | LongRowFound | OutOfMemory, plan: ExportPlan
-) -> Experience:
+def _learned(experience: Experience, met: Exception, plan: ExportPlan) -> Experience:
     """The experience after an attempt that has met this."""
     if isinstance(met, SpecialValueFound):
         return experience.of(met.position, plan)
+    if isinstance(met, LargeNumberFound):
+        return replace(experience, large_numbers=True)
     if isinstance(met, LongRowFound):
         return replace(experience, long_rows=True)
     return replace(experience, short_of_memory=True)
 
 
+_MET = (SpecialValueFound, LongRowFound, LargeNumberFound, OutOfMemory)
 _WHY = {
     SpecialValueFound: "it has values that its types do not hold, which are counted first",
+    LargeNumberFound: "it has larger numbers than a look at some of its pages has shown",
     LongRowFound: "it has long rows, whose lengths are counted first",
     OutOfMemory: "memory ran out; it is read over one connection, with one thread, now",
 }

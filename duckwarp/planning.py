@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
-from duckwarp.engine.codes import (
-    SAMPLED_MIN_BYTES,
-    SampledText,
-    coded_texts,
-    may_have_codes,
-    sampling_query,
-)
 from duckwarp.engine.geo import file_key
 from duckwarp.engine.layout import (
-    RANGES_SINCE,
     WITH_CTID,
-    Layout,
     Resources,
     RowSizes,
     frugal,
@@ -53,8 +44,9 @@ from duckwarp.engine.plan import (
 from duckwarp.engine.quoting import identifier
 from duckwarp.engine.types import SIGNED_TYPES, Facts, Form
 from duckwarp.errors import SourceError, ValueNotKept
-from duckwarp.settings import Order, Settings, SortIn, SpecialValues
-from duckwarp.source.access import fetch_rows, fetch_values, probe
+from duckwarp.sampling import sortable
+from duckwarp.settings import Settings, SpecialValues
+from duckwarp.source.access import fetch_values, probe
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Source
@@ -72,7 +64,8 @@ class Experience:
     `special_values` says that a special value was met: all are counted beforehand. `lax_json` has
     the positions of the columns in which there is JSON that strict parsers refuse. `signed_zeros`
     says that -0.0 was met, `long_rows` that a row was longer than reckoned with, `short_of_memory`
-    that memory ran out, and `one_thread` that several have made other row groups than one does.
+    that memory ran out, `one_thread` that several have made other row groups than one does, and
+    `large_numbers` that one was larger than a sample let expect.
     """
 
     special_values: bool = False
@@ -81,6 +74,7 @@ class Experience:
     long_rows: bool = False
     short_of_memory: bool = False
     one_thread: bool = False
+    large_numbers: bool = False
 
     def of(self, position: int, plan: ExportPlan) -> Experience:
         """This, and a special value met in the column at `position` of `plan`."""
@@ -131,11 +125,10 @@ def plan_source(
     assert source.relation is not None
     granted = replace(resources, threads=1) if experience.one_thread else resources
     granted = frugal(granted) if experience.short_of_memory else granted
-    layout = layout_of(source.relation, forms, settings, granted, traits, sizes)
     plan = build_plan(
         source,
-        _with_codes(connection, source, planned, layout, settings, traits),
-        layout,
+        planned,
+        layout_of(source.relation, forms, settings, granted, traits, sizes),
         settings,
         traits,
         names_objects=any(names_objects(column.pg_type.reaches) for column in columns),
@@ -143,6 +136,7 @@ def plan_source(
     )
     query = server_query(plan, plan.ranges[0], limit=0)
     probe(connection, source, query)
+    plan = sortable(connection, source, plan, traits, narrow=not experience.large_numbers)
     hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
     return replace(plan, hides_rows=hides_rows)
 
@@ -191,43 +185,6 @@ def _has_long_rows(
 
 GLANCE_ROWS = 1_000
 GLANCE_MIN_BYTES = 8 * 1024 * 1024
-
-
-def _with_codes(
-    connection: psycopg.Connection[Any],
-    source: Source,
-    columns: Sequence[PlannedColumn],
-    layout: Layout,
-    settings: Settings,
-    traits: ServerTraits,
-) -> list[PlannedColumn]:
-    """The columns, with codes where DuckDB sorts a large table that has texts which come often."""
-    relation = source.relation
-    assert relation is not None
-    texts = {n: c.form for n, c in enumerate(columns, start=1) if may_have_codes(c.form)}
-    can_be_sampled = (
-        relation.kind in WITH_CTID
-        and not relation.has_foreign_part
-        and traits.version >= RANGES_SINCE
-        # Bytes that are no text cannot be told apart from text here.
-        and traits.encoding != "SQL_ASCII"
-    )
-    is_worth_it = (
-        layout.sort_in is SortIn.DUCKDB
-        and settings.order is Order.ALL
-        and sum(relation.heap_bytes) >= SAMPLED_MIN_BYTES
-    )
-    if not (texts and can_be_sampled and is_worth_it):
-        return list(columns)
-    pages = sum(relation.heap_bytes) // traits.block_bytes
-    name = f"{identifier(source.schema)}.{identifier(source.table)}"
-    rows = fetch_rows(connection, source, sampling_query(texts, name, pages))
-    sampled = [
-        SampledText(position=position, text=text, rows=count, on_several_pages=several)
-        for position, text, count, several in rows
-    ]
-    codes = coded_texts(sampled)
-    return [replace(c, codes=codes.get(n, ())) for n, c in enumerate(columns, start=1)]
 
 
 def _losses(columns: Sequence[PlannedColumn]) -> dict[str, list[tuple[str, int]]]:

@@ -20,7 +20,7 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from duckwarp import copying, planning
+from duckwarp import copying, sampling
 from duckwarp.demo.server import embedded_server
 from duckwarp.engine import codes, layout
 from duckwarp.engine.copy import CopyJob, start_copy
@@ -29,7 +29,7 @@ from duckwarp.settings import MIN_MEMORY_BYTES, Settings, SortIn
 from duckwarp.source.registry import Selection
 from duckwarp.survey import plan_export
 from tests.conftest import TEST_DSN, DatabaseMaker
-from tests.runs import column_values, export, reading_over
+from tests.runs import Recorder, column_values, export, reading_over
 from tests.support import Database
 from tests.types.harness import scratch_database, sha256, texts
 
@@ -283,7 +283,7 @@ class TestWhateverHasACode:
 
     @pytest.fixture(autouse=True)
     def all_tables_are_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(planning, "SAMPLED_MIN_BYTES", 0)
+        monkeypatch.setattr(sampling, "SAMPLED_MIN_BYTES", 0)
 
     @pytest.mark.parametrize(
         ("constants", "some"),
@@ -363,6 +363,61 @@ class TestWhateverHasACode:
             digests |= set(digests_of(made, tmp_path, "t", sort_in="duckdb").values())
         assert len(digests) == 1
 
+    def test_numbers_of_every_kind(self, filled: Database) -> None:
+        settings = Settings(dsn=filled.dsn, sort_in=SortIn.DUCKDB)
+        [planned] = plan_export(Selection(tables=("public.sample",)), settings)
+        assert planned.plan is not None
+        columns = planned.plan.columns
+        narrowed = {c.name: (c.form.duckdb_type, c.narrowed) for c in columns if c.narrowed}
+        assert narrowed == {
+            "v6": ("INTEGER", "SMALLINT"),
+            "v7": ("DECIMAL(18,3)", "DECIMAL(9,3)"),
+            "v8": ("DECIMAL(18,3)", "DECIMAL(9,3)"),
+            "v9": ("DECIMAL(19,2)", "DECIMAL(9,2)"),
+            "v34": ("DECIMAL(18,0)", "DECIMAL(4,0)"),
+        }
+
+    @pytest.mark.parametrize(
+        ("type_", "usual", "largest"),
+        [
+            pytest.param("int8", "n % 9", "-9223372036854775808", id="int8"),
+            pytest.param("int4", "n % 9", "2147483647", id="int4"),
+            pytest.param("numeric(15,2)", "n % 9 / 4.0", "9999999999999.99", id="numeric(15,2)"),
+            pytest.param("numeric(30,3)", "n % 9 / 8.0", "-9e26", id="numeric(30,3)"),
+            pytest.param("money", "(n % 9)::numeric", "'92233720368547758.07'", id="money"),
+        ],
+    )
+    def test_a_number_that_no_sample_let_expect(
+        self,
+        database: Database,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        type_: str,
+        usual: str,
+        largest: str,
+    ) -> None:
+        monkeypatch.setattr(sampling, "SAMPLED_PAGES", 4)
+        database.execute(
+            f"CREATE TABLE t AS SELECT ({usual})::{type_} AS v, repeat('x', 60) || n AS w "
+            "FROM generate_series(1, 40000) AS n; "
+            f"UPDATE t SET v = {largest} WHERE w LIKE '%x39999'"
+        )
+        [planned] = plan_export(
+            Selection(tables=("public.t",)), Settings(dsn=database.dsn, sort_in=SortIn.DUCKDB)
+        )
+        assert planned.plan is not None
+        assert planned.plan.columns[0].narrowed is not None
+        recorder = Recorder()
+        selection = Selection(tables=("public.t",))
+        [result] = export(
+            database, selection, tmp_path / "duckdb", recorder, sort_in="duckdb"
+        ).results
+        assert result.error is None
+        [again] = [e for e in recorder.events if "larger numbers" in str(e.message)]
+        assert again.context["source"] == "t"
+        by_server = digests_of(database, tmp_path / "postgres", "t", sort_in="postgres")
+        assert by_server == {"t": sha256(tmp_path / "duckdb" / "t.parquet")}
+
     def test_texts_that_are_together_on_few_pages_have_none(self, database: Database) -> None:
         database.execute(
             "CREATE TABLE t AS SELECT 'word ' || n / 300 AS v, repeat('x', 50) AS w "
@@ -374,7 +429,7 @@ class TestWhateverHasACode:
         self, filled: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert coded_columns(filled, "sample")
-        monkeypatch.setattr(planning, "SAMPLED_MIN_BYTES", 10**9)
+        monkeypatch.setattr(sampling, "SAMPLED_MIN_BYTES", 10**9)
         assert coded_columns(filled, "sample") == []
 
 

@@ -14,10 +14,6 @@ from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.types import Form
 
-# A table of this size is worth a look at so many of its pages. At T, two milliseconds of looking
-# save a sixth of the whole run: `python -m benchmarks --only t`.
-SAMPLED_MIN_BYTES = 32 * 1024 * 1024
-SAMPLED_PAGES = 128
 # Codes and the gaps between them take a byte together. A text of two letters is as long as its
 # code, and where a few texts in a hundred have none, codes cost more than they save.
 MAX_CODES = 127
@@ -26,7 +22,7 @@ MIN_CODED_BYTES = 3
 MIN_CODED_SHARE = 0.97
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SampledText:
     """How many `rows` of a sample have a text in the column at `position`; any text if it is None.
 
@@ -44,12 +40,8 @@ def may_have_codes(form: Form) -> bool:
     return form.duckdb_type == "VARCHAR" and not form.order
 
 
-def sampling_query(texts: Mapping[int, Form], relation: str, pages: int) -> str:
-    """The query whose rows are the fields of `SampledText`, of the columns at these positions.
-
-    `pages` is how many the relation has.
-    """
-    percent = min(100.0, 100.0 * SAMPLED_PAGES / max(pages, 1))
+def sampling_query(texts: Mapping[int, Form], sample: str) -> str:
+    """The query whose rows are the fields of `SampledText`, of the columns at these positions."""
     named = ", ".join(
         f'({form.select}) COLLATE "C" AS c{position}' for position, form in texts.items()
     )
@@ -61,8 +53,7 @@ def sampling_query(texts: Mapping[int, Form], relation: str, pages: int) -> str:
         "SELECT u.position, u.text, pg_catalog.count(*), "
         "pg_catalog.min(s.page) < pg_catalog.max(s.page) "
         f"FROM (SELECT ({RELATION_ALIAS}.ctid::pg_catalog.text::pg_catalog.point)[0] AS page, "
-        f"{named} FROM {relation} AS {RELATION_ALIAS} "
-        f"TABLESAMPLE SYSTEM ({percent:.6f}) REPEATABLE (0)) AS s, "
+        f"{named} FROM {sample}) AS s, "
         f"LATERAL (VALUES {cut}) AS u(position, text) "
         "WHERE u.text IS NOT NULL "
         "GROUP BY GROUPING SETS ((u.position, u.text), (u.position)) HAVING pg_catalog.count(*) > 1"

@@ -54,6 +54,10 @@ class LongRowFound(Exception):
     """A row has more text than row groups were made for: count the lengths, and plan again."""
 
 
+class LargeNumberFound(Exception):
+    """A number is larger than the type in which it was to be sorted: plan without that."""
+
+
 class SpecialValueFound(Exception):
     """A guard met a special value in the column at `position`: plan the source again.
 
@@ -87,8 +91,8 @@ class CopyJob:
 def start_copy(session: Session, job: CopyJob) -> Running[int]:
     """Start a copy; its result is the number of rows written.
 
-    The result raises `SpecialValueFound`, `LongRowFound`, `OutOfMemory`, or `SourceError` with what
-    went wrong.
+    The result raises `SpecialValueFound`, `LongRowFound`, `LargeNumberFound`, `OutOfMemory`, or
+    `SourceError` with what went wrong.
     """
     return Running(session, _copy, session, job)
 
@@ -119,6 +123,8 @@ def _understood(error: Exception, job: CopyJob, connected: bool) -> Exception:
         return SpecialValueFound(position, job.plan.columns[position - 1].name)
     if isinstance(error, SourceError):
         return error
+    if isinstance(error, duckdb.ConversionException) and job.plan.narrows:
+        return LargeNumberFound(_first_line(error))
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfMemory(_first_line(error))
     return _translated(error, connected)

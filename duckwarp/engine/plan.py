@@ -43,12 +43,14 @@ _NAMING_TYPES = frozenset(
 class PlannedColumn:
     """A column under its own name, and how it is written.
 
-    `codes` are the texts that codes stand for while DuckDB sorts, in the order of their bytes.
+    While DuckDB sorts, codes stand for the texts `codes`, in the order of their bytes, and numbers
+    are of the type `narrowed`.
     """
 
     name: str
     form: Form
     codes: tuple[str, ...] = ()
+    narrowed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,11 @@ class ExportPlan:
     def renamed(self) -> bool:
         """Whether names differ in case only: DuckDB has such columns under other names."""
         return len({column.name.lower() for column in self.columns}) < len(self.columns)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether numbers are sorted in shorter types than their own."""
+        return any(column.narrowed is not None for column in self.columns)
 
     @property
     def json_columns(self) -> frozenset[int]:
@@ -217,9 +224,11 @@ def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
 
 def _value(number: int, column: PlannedColumn) -> str:
     """DuckDB's expression of a value after the sort."""
-    if not column.codes:
-        return f"t.c{number}"
-    return codes.decoded(f"t.k{number}", f"t.r{number}")
+    if column.codes:
+        return codes.decoded(f"t.k{number}", f"t.r{number}")
+    if column.narrowed is not None:
+        return f"t.c{number}::{column.form.duckdb_type}"
+    return f"t.c{number}"
 
 
 def _ordered(plan: ExportPlan, values: str) -> str:
@@ -233,15 +242,19 @@ def _ordered(plan: ExportPlan, values: str) -> str:
     if coded:
         texts = ", ".join(f"{codes.coded(f'c{n}', c.codes)} AS n{n}" for n, c in coded)
         values = f"SELECT *, {texts} FROM ({values}) AS v"
-    selected = ", ".join(
-        f"{codes.code_or_gap(f'c{n}', f'n{n}', c.codes)} AS k{n}, "
-        f"{codes.in_gap(f'c{n}', f'n{n}')} AS r{n}"
-        if c.codes
-        else f"c{n}"
-        for n, c in enumerate(plan.columns, start=1)
-    )
+    selected = ", ".join(_sortable(n, c) for n, c in enumerate(plan.columns, start=1))
     keys = [key for n, c in _keyed(plan) for key in _keys(n, c)]
     return f"SELECT {selected} FROM ({values}) AS w ORDER BY {', '.join(keys)}"
+
+
+def _sortable(number: int, column: PlannedColumn) -> str:
+    """DuckDB's expressions of what is sorted in the place of a column."""
+    value = f"c{number}"
+    if column.codes:
+        coded = f"n{number}"
+        code = codes.code_or_gap(value, coded, column.codes)
+        return f"{code} AS k{number}, {codes.in_gap(value, coded)} AS r{number}"
+    return value if column.narrowed is None else f"{value}::{column.narrowed} AS {value}"
 
 
 def _keys(number: int, column: PlannedColumn) -> tuple[str, ...]:
@@ -309,8 +322,11 @@ def explain(plan: ExportPlan) -> list[str]:
 
 
 def _coding(plan: ExportPlan) -> list[str]:
-    names = [f'"{column.name}"' for column in plan.columns if column.codes]
-    return [f"codes stand for the frequent texts of {', '.join(names)} meanwhile"] if names else []
+    """What is sorted in the place of values."""
+    coded = [f'"{column.name}"' for column in plan.columns if column.codes]
+    narrowed = [f'"{c.name}" as {c.narrowed}' for c in plan.columns if c.narrowed is not None]
+    lines = [f"sort codes for the frequent texts of {', '.join(coded)}"] if coded else []
+    return [*lines, f"sort {', '.join(narrowed)}"] if narrowed else lines
 
 
 def _ordering(plan: ExportPlan) -> str:

@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 from duckwarp.engine.codes import (
     MAX_CODED_BYTES,
     MAX_CODES,
-    SAMPLED_PAGES,
     SampledText,
     coded_texts,
     may_have_codes,
-    sampling_query,
 )
 from duckwarp.engine.plan import copy_statement, explain
 from duckwarp.engine.quoting import literal
@@ -106,21 +104,6 @@ class TestWhichTexts:
         assert may_have_codes(form) is want
 
 
-class TestTheSample:
-    @pytest.mark.parametrize(
-        ("pages", "percent"),
-        [
-            pytest.param(SAMPLED_PAGES * 1000, "0.100000", id="a large table"),
-            pytest.param(SAMPLED_PAGES, "100.000000", id="as many pages as are looked at"),
-            pytest.param(1, "100.000000", id="fewer"),
-            pytest.param(0, "100.000000", id="none"),
-        ],
-    )
-    def test_as_many_pages_whatever_the_table(self, pages: int, percent: str) -> None:
-        query = sampling_query({1: TEXT}, "s.t", pages)
-        assert f"FROM s.t AS r TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)" in query
-
-
 # What is hard to keep in order: texts that are beginnings of others, the least characters, the
 # names of gaps, and characters on both sides of the surrogates.
 TEXTS = st.text(st.sampled_from("\x01\x02ab\"'é￿😀"), max_size=3)
@@ -177,6 +160,6 @@ class TestNobodySeesThem:
     def test_the_plan_says_which_columns_have_them(self) -> None:
         columns = (dataclasses.replace(text("a"), codes=("x",)), text("b"), integer("n"))
         lines = explain(plan_for(*columns, relation=relation()))
-        assert 'codes stand for the frequent texts of "a" meanwhile' in "\n".join(lines)
+        assert 'sort codes for the frequent texts of "a"' in "\n".join(lines)
         lines = explain(plan_for(*columns[1:], relation=relation()))
         assert "codes" not in "\n".join(lines)
