@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -351,6 +351,7 @@ def verify(  # noqa: PLR0917  # typer passes them by name
     max_connections: usage.MaxConnections = DEFAULTS.max_connections,
     lock_timeout: usage.LockTimeout = DEFAULTS.lock_timeout_seconds,
     statement_timeout: usage.StatementTimeout = DEFAULTS.statement_timeout_seconds,
+    quiet: usage.Quiet = False,
     json: usage.Json = False,
     verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
@@ -358,6 +359,7 @@ def verify(  # noqa: PLR0917  # typer passes them by name
     from duckwarp.terminal.documents import verification_document
     from duckwarp.terminal.render import show
     from duckwarp.terminal.verification import verification_page
+    from duckwarp.terminal.verifying import shown_live, silent
     from duckwarp.verify import verify_files, verify_published
 
     selection = _selection_if_any(publication, source, everything, schema, table)
@@ -372,14 +374,15 @@ def verify(  # noqa: PLR0917  # typer passes them by name
         threads=threads,
         max_connections=max_connections,
     )
-    if offline:
-        report = verify_files(selection, settings)
-    else:
-        report = verify_published(selection, settings, quick=quick)
+    with nullcontext(silent) if quiet else shown_live() as progress:
+        if offline:
+            report = verify_files(selection, settings, progress=progress)
+        else:
+            report = verify_published(selection, settings, quick=quick, progress=progress)
     code = ExitCode.OK if report.is_well else ExitCode.SOURCE_FAILED
     if json:
         print_document(verification_document(report, code))
-    else:
+    elif not (quiet and report.is_well):
         show(partial(verification_page, report), sys.stdout)
     raise typer.Exit(code)
 

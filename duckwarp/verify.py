@@ -62,8 +62,9 @@ def verify_published(
     """Compare the published file of each source of `selection` with its table.
 
     Without a selection, each file in the output folder, whose name has to be a code of the
-    registry. With `quick`, rows and NULLs are compared, from the file's footer. Raises `UsageError`
-    and `RunError` as `run_export` does.
+    registry. With `quick`, rows and NULLs are compared, from the file's footer. `progress` is told
+    how many rows of which file have been read, of how many. Raises `UsageError` and `RunError` as
+    `run_export` does.
     """
     started = time.monotonic()
     process_bytes, resources = _limits(settings)
@@ -166,11 +167,14 @@ def _explained(run: Run, source: Source, finding: Finding, reasons: tuple[str, .
     )
 
 
-def verify_files(selection: Selection | None, settings: Settings) -> VerificationReport:
+def verify_files(
+    selection: Selection | None, settings: Settings, *, progress: Progress = lambda *_: None
+) -> VerificationReport:
     """Look at the published files without the database; without a selection, at all of them.
 
-    A file has to be the one that the catalog lists, to be whole, and to be in order. Raises
-    `UsageError` for a selection of tables, and where nothing matches.
+    A file has to be the one that the catalog lists, to be whole, and to be in order. `progress` is
+    told which one it is, without rows. Raises `UsageError` for a selection of tables, and where
+    nothing matches.
     """
     started = time.monotonic()
     process_bytes, resources = _limits(settings)
@@ -180,12 +184,14 @@ def verify_files(selection: Selection | None, settings: Settings) -> Verificatio
         memory_given_back(process_bytes),
         open_asker(resources.duckdb_bytes, resources.threads, MACROS) as asker,
     ):
-        verdicts = tuple(
-            _file_verdict(settings.output_dir / f"{code}.parquet", asker, catalog) for code in codes
-        )
+        verdicts = []
+        for code in codes:
+            progress(code, 0, 0)
+            path = settings.output_dir / f"{code}.parquet"
+            verdicts.append(_file_verdict(path, asker, catalog))
     return VerificationReport(
         output_dir=str(settings.output_dir),
-        verdicts=verdicts,
+        verdicts=tuple(verdicts),
         seconds=time.monotonic() - started,
     )
 

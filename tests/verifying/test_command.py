@@ -55,6 +55,18 @@ def test_what_differs_is_told(
     assert "'by hand' in the file" in out
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_quiet_tells_of_what_differs_and_of_nothing_else(
+    folder: Path, demo_dsn: str, capsys: pytest.CaptureFixture[str], offline: bool
+) -> None:
+    where = ["--offline"] if offline else ["--dsn", demo_dsn]
+    assert verify(capsys, "--quiet", *where, "--output", str(folder)) == (0, "")
+    rewrite(folder / f"{AGES}.parquet", with_values("age_group", {700: "by hand"}))
+    code, out = verify(capsys, "--quiet", *where, "--output", str(folder))
+    assert code == 1
+    assert f"{AGES}: different" in out
+
+
 def test_json_is_one_document(
     folder: Path, demo_dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
