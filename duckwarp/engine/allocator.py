@@ -21,8 +21,8 @@ import psutil
 # How often the process is looked at, the share of its bound that is near, and the one that is so
 # near that nothing is waited for: giving back costs the time in which it is taken again.
 WATCH_SECONDS = 0.05
-NEAR_SHARE = 0.85
-VERY_NEAR_SHARE = 0.93
+NEAR_SHARE = 0.8
+VERY_NEAR_SHARE = 0.9
 REST_SECONDS = 0.5
 # jemalloc's control for all of its arenas: https://jemalloc.net/jemalloc.3.html#arena.i.purge
 _PURGE = b"arena.4096.purge"
