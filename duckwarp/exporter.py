@@ -11,60 +11,33 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from duckwarp import telling
-from duckwarp.admission import admit
-from duckwarp.cataloguing import Keeper, entry_for, read_catalog
+from duckwarp.cataloguing import Keeper, read_catalog
 from duckwarp.checking import open_check, set_aside
-from duckwarp.copying import (
-    Deferred,
-    Run,
-    connected,
-    copied,
-    published_dataset,
-    snapshot_age_limited,
-)
+from duckwarp.copying import Run, connected, snapshot_age_limited
 from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import Budget, memory_budget
-from duckwarp.engine.plan import ExportPlan
-from duckwarp.engine.session import SharedSnapshot, close_early, open_session, resources_of
+from duckwarp.engine.session import SharedSnapshot, open_session, resources_of
 from duckwarp.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
 from duckwarp.events import EventSink, EventStore
 from duckwarp.lanes import in_lanes, is_small, lanes_for
-from duckwarp.output.entry import Circumstances, Entry
-from duckwarp.output.flushing import flush_ahead
 from duckwarp.output.lock import Holder
-from duckwarp.output.markdown import ColumnEntry, dictionary
-from duckwarp.output.space import free_text, is_disk_full
-from duckwarp.output.staging import Staging, discard, open_spill, open_staging, published, staged
-from duckwarp.placing import Ended, Verdict, judged, put_in_place, why_not_written
-from duckwarp.redaction import without_hidden, without_passwords
-from duckwarp.results import (
-    BYTES_PER_MB,
-    ExportResult,
-    Loss,
-    ParquetFacts,
-    RunReport,
-    SourceOutcome,
-    SourceState,
-)
-from duckwarp.retrying import RUN_ENDS, Ledger, source_tried, whole_run_tried
+from duckwarp.output.staging import Staging, discard, open_spill, open_staging
+from duckwarp.placing import put_in_place
+from duckwarp.preparing import failed, prepared
+from duckwarp.results import ExportResult, RunReport, SourceOutcome, SourceState
+from duckwarp.retrying import RUN_ENDS, Ledger, whole_run_tried
 from duckwarp.settings import Publish, Settings
 from duckwarp.skipping import remember_published, traces_of, unread
-from duckwarp.source.metadata import Column, describe, table_comments
+from duckwarp.source.metadata import describe, table_comments
 from duckwarp.source.registry import Selection, Source
 from duckwarp.source.snapshot import Snapshot, open_snapshot
 from duckwarp.telling import Telling
-from duckwarp.version import __version__
-
-# A file that takes a while to flush, and to hash.
-LARGE_FILE_BYTES = 16_000_000
 
 
 def export_source_to_parquet(  # noqa: PLR0913  # the names and the order are given
@@ -212,7 +185,7 @@ def _fail_rest(tell: Telling, ledger: Ledger, reason: str) -> None:
     """What is left of a run that cannot go on."""
     for source in ledger.sources.values():
         if source.code not in ledger.outcomes:
-            ledger.outcomes[source.code] = _failed(tell, source, reason, seconds=0.0)
+            ledger.outcomes[source.code] = failed(tell, source, reason, seconds=0.0)
 
 
 def _export_rest(
@@ -304,7 +277,7 @@ def _export_all(run: Run, ledger: Ledger) -> None:
             telling.source_started(run.tell, described, columns.get(source.code, ()))
             started.add(source.code)
         try:
-            ended = _export_one(lane, described, columns.get(source.code, ()))
+            ended = prepared(lane, described, columns.get(source.code, ()))
         except SnapshotLost:
             ledger.suspects.add(source.code)
             raise
@@ -362,169 +335,3 @@ def _skipped(run: Run, source: Source) -> SourceOutcome:
     reason = str(RelationMissing(source.qualified_name))
     telling.source_skipped(run.tell, source, reason)
     return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=reason)
-
-
-def _failed(tell: Telling, source: Source, error: str, seconds: float) -> SourceOutcome:
-    telling.source_failed(tell, source.code, error, seconds)
-    return SourceOutcome(
-        code=source.code,
-        state=SourceState.FAILED,
-        result=ExportResult.failure(source.code, error),
-        reason=error,
-        seconds=seconds,
-    )
-
-
-def _export_one(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
-    """One source from lock to staged files; what goes wrong with it becomes its outcome."""
-    started = time.monotonic()
-    places = dict.fromkeys((run.settings.output_dir, run.spill.place))
-    free = ", ".join(f"{place} had {free_text(place)}" for place in places)
-    try:
-        admit(run.snapshot, source, columns, run.settings)
-        plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
-        if run.at_last:
-            close_early(run.session)
-        if facts.size_bytes > LARGE_FILE_BYTES:
-            flush_ahead(staged(run.staging, source.code).parquet)
-        entry = _entry(run, source, columns, plan, facts)
-        _document(run, source, columns, plan, facts, entry)
-        verdict = judged(run.staging, run.settings, run.tell, source.code)
-        run.catalog.learn(entry)
-    except Exception as error:
-        discard(run.staging, source.code)
-        if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
-            raise
-        failed = _failed(run.tell, source, _reason(run, error, free), time.monotonic() - started)
-        return Ended(outcome=failed)
-    return _exported(run, plan, facts, verdict, time.monotonic() - started)
-
-
-def _staged(
-    run: Run, source: Source, columns: tuple[Column, ...]
-) -> tuple[ExportPlan, ParquetFacts]:
-    """The staged Parquet file of a source, verified where that was asked for."""
-    plan, facts = copied(run, source, columns)
-    if run.check is not None:
-        telling.verification_started(run.tell, source.code)
-        with run.turn if run.check.uses_snapshot else nullcontext():
-            run.check.require_equal(source, columns, staged(run.staging, source.code).parquet)
-        telling.verification_completed(run.tell, source.code, facts.rows)
-    return plan, facts
-
-
-def _reason(run: Run, error: Exception, free: str) -> str:
-    """Why a source failed. A fault of duckwarp's own fails its source, too, and not the others."""
-    if isinstance(error, DuckwarpError):
-        reason = without_hidden(str(error))
-    elif isinstance(error, OSError):
-        reason = why_not_written(error, run.settings.output_dir)
-    else:
-        words = without_passwords(str(error))
-        return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
-    return f"{reason}; {free} when its export began" if is_disk_full(error) else reason
-
-
-def _document(
-    run: Run,
-    source: Source,
-    columns: tuple[Column, ...],
-    plan: ExportPlan,
-    facts: ParquetFacts,
-    entry: Entry,
-) -> None:
-    """Write the dictionary beside the staged file."""
-    entries = [
-        ColumnEntry(
-            column=column,
-            written_as=None if planned.form.obvious else planned.form.shown_type,
-            statistics=statistics,
-            notes=planned.form.notes,
-        )
-        for column, planned, statistics in zip(columns, plan.columns, facts.columns, strict=True)
-    ]
-    page = dictionary(
-        source,
-        entries,
-        facts=facts,
-        notes=_notes(run, plan),
-        generated=datetime.now(UTC),
-        version=__version__,
-    )
-    if run.settings.front_matter:
-        from duckwarp.output.frontmatter import front_matter
-
-        page = front_matter(entry) + page
-    staged(run.staging, source.code).markdown.write_text(page, encoding="utf-8")
-
-
-def _entry(
-    run: Run,
-    source: Source,
-    columns: tuple[Column, ...],
-    plan: ExportPlan,
-    facts: ParquetFacts,
-) -> Entry:
-    """What the catalog says of a staged source."""
-    circumstances = Circumstances(
-        publication=run.tell.publication,
-        snapshot_time=run.snapshot.taken_at,
-        last_load_at=source.last_load_at,
-        version=__version__,
-    )
-    dataset = published_dataset(plan, source, columns)
-    return entry_for(dataset, facts, staged(run.staging, source.code).parquet, circumstances)
-
-
-def _exported(
-    run: Run, plan: ExportPlan, facts: ParquetFacts, verdict: Verdict, seconds: float
-) -> Ended:
-    """The outcome of a staged source, whose files are put in place now or with all others."""
-    pair = published(run.staging, plan.code)
-    result = ExportResult(
-        success=True,
-        canonical_code=plan.code,
-        row_count=facts.rows,
-        column_count=len(plan.columns),
-        parquet_size_mb=facts.size_bytes / BYTES_PER_MB,
-        parquet_path=str(pair.parquet),
-        metadata_path=str(pair.markdown),
-    )
-    notes = _notes(run, plan)
-    warnings: list[Loss | str] = [*plan.losses, *notes]
-    for warning in warnings:
-        telling.source_warned(run.tell, plan.code, warning)
-    telling.source_exported(
-        run.tell, result, facts.size_bytes, seconds, verdict.state, run.snapshot.snapshot_id
-    )
-    outcome = SourceOutcome(
-        code=plan.code,
-        state=verdict.state,
-        result=result,
-        size_bytes=facts.size_bytes,
-        seconds=seconds,
-        losses=plan.losses,
-        notes=(*notes, *verdict.notes),
-    )
-    if verdict.state is SourceState.UNCHANGED:
-        discard(run.staging, plan.code)
-        return Ended(outcome=outcome)
-    if run.settings.publish is Publish.TOGETHER:
-        return Ended(outcome=outcome, change=verdict.change)
-    changes = {plan.code: verdict.change}
-    with run.placing:
-        (at_last,) = put_in_place(
-            run.staging, run.settings, run.tell, [outcome], changes, run.catalog
-        )
-    return Ended(outcome=at_last)
-
-
-def _notes(run: Run, plan: ExportPlan) -> tuple[str, ...]:
-    """What a reader of the report should know about the source as a whole."""
-    notes = []
-    if plan.hides_rows:
-        role = run.snapshot.role
-        notes.append(f'row-level security: only the rows that role "{role}" may see')
-    if plan.renamed:
-        notes.append("columns whose names differ in case only: many readers refuse such a file")
-    return tuple(notes)

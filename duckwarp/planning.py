@@ -34,14 +34,9 @@ from duckwarp.engine.measure import (
     row_name,
     row_with,
 )
-from duckwarp.engine.plan import (
-    ExportPlan,
-    PlannedColumn,
-    build_plan,
-    names_objects,
-    server_query,
-)
+from duckwarp.engine.plan import ExportPlan, PlannedColumn, build_plan, names_objects
 from duckwarp.engine.quoting import identifier
+from duckwarp.engine.statements import server_query
 from duckwarp.engine.types import SIGNED_TYPES, Facts, Form
 from duckwarp.errors import SourceError, ValueNotKept
 from duckwarp.sampling import sortable

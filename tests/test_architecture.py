@@ -54,9 +54,13 @@ ARROWS = {
     "lanes": {"source", "engine", "copying"},
     "skipping": {"source", "copying", "output", "telling"},
     "retrying": {"cataloguing", "source", "copying", "output", "skipping", "telling"},
+    "preparing": {
+        *("admission", "cataloguing", "copying", "engine", "output", "placing", "retrying"),
+        *("source", "telling"),
+    },
     "exporter": {
-        *("admission", "cataloguing", "checking", "copying", "engine", "events", "lanes"),
-        *("output", "placing", "retrying", "skipping", "source", "telling"),
+        *("cataloguing", "checking", "copying", "engine", "events", "lanes", "output"),
+        *("placing", "preparing", "retrying", "skipping", "source", "telling"),
     },
     "doctor": {"cataloguing", "source", "engine", "output"},
     "verifying": {"source", "engine", "output"},

@@ -23,7 +23,7 @@ from duckwarp import (
     Settings,
     export_publication_to_parquet,
     export_source_to_parquet,
-    exporter,
+    preparing,
 )
 from duckwarp.errors import NothingMatched, OutputUnusable, RegistryMissing
 from duckwarp.events import Event
@@ -484,14 +484,14 @@ class TestFailures:
         self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         database.execute("CREATE TABLE a AS SELECT 1 AS n; CREATE TABLE b AS SELECT 2 AS n")
-        described = exporter.dictionary
+        described = preparing.dictionary
 
         def faulty(source: Source, *arguments: Any, **keywords: Any) -> str:
             if source.code == "a":
                 raise ZeroDivisionError("a fault")
             return described(source, *arguments, **keywords)
 
-        monkeypatch.setattr(exporter, "dictionary", faulty)
+        monkeypatch.setattr(preparing, "dictionary", faulty)
         results = by_code(export(database, Selection(schema="public"), tmp_path))
         assert results["a"].error == (
             "unexpected ZeroDivisionError: a fault; this is an error in duckwarp"

@@ -56,11 +56,11 @@ SCHEMA = """
 
 # Faults of duckwarp that say all they know: in one source, and in the whole run.
 SOURCE_FAULT = """
-import duckwarp.exporter as exporter
+import duckwarp.preparing as preparing
 def broken(snapshot, source, columns, settings):
     address = snapshot.address
     raise ValueError(f"{address.password} {address.parameters} {settings.dsn} {address.password!r}")
-exporter.admit = broken
+preparing.admit = broken
 """
 RUN_FAULT = """
 import duckwarp.exporter as exporter

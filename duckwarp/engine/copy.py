@@ -16,13 +16,7 @@ import duckdb
 from duckwarp.engine.cells import GUARD
 from duckwarp.engine.footer import amend_footer
 from duckwarp.engine.layout import Reader
-from duckwarp.engine.plan import (
-    LONG_ROW,
-    ExportPlan,
-    copy_statement,
-    in_one_range,
-    vector_streams,
-)
+from duckwarp.engine.plan import ExportPlan, in_one_range
 from duckwarp.engine.quoting import file_pattern
 from duckwarp.engine.session import (
     Running,
@@ -32,6 +26,7 @@ from duckwarp.engine.session import (
     execute_on_server,
     leave_snapshot,
 )
+from duckwarp.engine.statements import LONG_ROW, copy_statement, vector_streams
 from duckwarp.engine.streaming import byte_stream
 from duckwarp.errors import DiskFull, ServerSaid, SourceError
 from duckwarp.settings import Order

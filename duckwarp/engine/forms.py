@@ -37,6 +37,9 @@ from duckwarp.results import Loss
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import PgType
 
+# character(1) has no padding, but may be a blank, which DuckDB's reader takes for padding.
+_ONE_CHARACTER = ("bpchar", 5)
+_BLANK = "CASE WHEN {d} = '' THEN ' ' ELSE {d} END"
 UNMEASURED = "DECIMAL (from the data)"
 LAX_JSON_NOTE = "text: it has JSON that strict parsers refuse (single surrogates)"
 FOREIGN_JSON = "text: a type inside it makes JSON of its own, which may leave something out"
@@ -55,11 +58,13 @@ def scalar_form(cell: Cell, context: Context) -> Form:
     misfit = _misfit(rule, cell, context)
     value = rule.value if misfit is None else guarded_value(misfit, rule.value, cell.column)
     source = cell.kept_values(context)
+    is_letter = cell.pg_type.builtin and (cell.pg_type.name, cell.typmod) == _ONE_CHARACTER
     return Form(
         select=filled(rule.template, cell.pg_type, source),
         duckdb_type=rule.duckdb_type,
+        raw=source if is_letter else None,
         casts=rule.casts if rule.casts_only and source == cell.source else None,
-        value=value,
+        value=_BLANK if is_letter else value,
         # Without -0.0, which stops the copy where it is not reckoned with, the value is the key.
         order=rule.order if context.signed_zeros else (),
         json=rule.json,

@@ -9,26 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from duckwarp.engine import codes
-from duckwarp.engine.layout import (
-    STREAM_ROW_GROUP_BYTES,
-    Layout,
-    Reader,
-    dictionary_bytes,
-    is_variable,
-    ranges_of,
-)
-from duckwarp.engine.lengths import has_text, length_in_duckdb
+from duckwarp.engine.layout import Layout, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.quoting import identifier, literal
 from duckwarp.engine.types import Form
 from duckwarp.results import Loss
-from duckwarp.settings import Compression, Order, Settings, SortIn
+from duckwarp.settings import Compression, Order, Settings
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.registry import Source
 
-# The words of the error by which a copy is stopped at a row with more text than was reckoned with.
-LONG_ROW = "duckwarp met a long row"
 # Server encodings in which text in the order of its bytes is in the order of its code points, and
 # so in that of UTF-8; SQL_ASCII is passed on only where it is UTF-8.
 _ORDERED_ENCODINGS = frozenset({"UTF8", "SQL_ASCII", "LATIN1"})
@@ -144,165 +132,6 @@ def names_objects(reaches: frozenset[str]) -> bool:
 def in_one_range(plan: ExportPlan) -> ExportPlan:
     """The same plan over a single connection."""
     return replace(plan, ranges=("",))
-
-
-def server_query(plan: ExportPlan, condition: str, limit: int | None = None) -> str:
-    """What PostgreSQL is asked for one range; columns are named c1, c2, … whatever their names."""
-    sorts = plan.layout.sort_in is SortIn.POSTGRES
-    numbered = list(enumerate(plan.columns, start=1))
-    selected = ", ".join(
-        f"{_collated(c.form) if sorts else c.form.select} AS c{n}" for n, c in numbered
-    )
-    relation = f"{identifier(plan.schema)}.{identifier(plan.table)} AS {RELATION_ALIAS}"
-    query = f"SELECT {selected} FROM {relation}"
-    if condition:
-        query += f" WHERE {condition}"
-    if sorts:
-        keys = [key for n, c in _keyed(plan) for key in _server_keys(plan, n, c.form)]
-        query += f" ORDER BY {', '.join(keys)}"
-    return query if limit is None else f"{query} LIMIT {limit}"
-
-
-def _keyed(plan: ExportPlan) -> list[tuple[int, PlannedColumn]]:
-    """The columns that are keys of the order, with their numbers."""
-    numbered = list(enumerate(plan.columns, start=1))
-    return {Order.ALL: numbered, Order.FIRST: numbered[:1], Order.NONE: []}[plan.order]
-
-
-def _collated(form: Form) -> str:
-    """PostgreSQL's expression of the value, which sorts by its bytes if it is text.
-
-    As an entry of the select list it is its own key: a key besides would be a further entry, and
-    there is an end to them at 1,664.
-    """
-    # Elements that are bytes travel as hexadecimal digits, which are in the order of the bytes.
-    return f'({form.select}) COLLATE "C"' if has_text(form) else form.select
-
-
-def _server_keys(plan: ExportPlan, number: int, form: Form) -> tuple[str, ...]:
-    """The keys by which PostgreSQL sorts a column as DuckDB does."""
-    if plan.transcoded and has_text(form):
-        return (_each_on_server(form, "pg_catalog.convert_to({e}, 'UTF8')"),)
-    if form.signed_zeros:
-        # They tie in PostgreSQL, too, and -0 comes first.
-        return (str(number), _each_on_server(form, "({e}::pg_catalog.text <> '-0')"))
-    return (str(number),)
-
-
-def _each_on_server(form: Form, template: str) -> str:
-    """A template applied to the value, or to every element of a list."""
-    if not form.duckdb_type.endswith("[]"):
-        return template.replace("{e}", f"({form.select})")
-    # Without the condition a NULL would become an empty array.
-    return (
-        f"CASE WHEN ({form.select}) IS NOT NULL THEN "
-        f"ARRAY(SELECT {template.replace('{e}', 'u.e')} FROM pg_catalog.unnest({form.select}) "
-        "WITH ORDINALITY AS u(e, o) ORDER BY u.o) END"
-    )
-
-
-def vector_streams(plan: ExportPlan, attachments: Sequence[str]) -> str:
-    """DuckDB's query of all rows: one attachment for each range, all streaming at once."""
-    return " UNION ALL ".join(
-        f"SELECT * FROM postgres_query({literal(name)}, {literal(server_query(plan, condition))})"
-        for name, condition in zip(attachments, plan.ranges, strict=True)
-    )
-
-
-def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
-    """DuckDB's COPY of the whole plan, of what the query `rows` gives under c1, c2, …"""
-    numbered = list(enumerate(plan.columns, start=1))
-    values = ", ".join(f"{c.form.value.replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
-    # Names that DuckDB would change are put in place after the copy; see footer.py.
-    named = ", ".join(
-        f"{_value(n, c)} AS {identifier(f'c{n}' if plan.renamed else c.name)}" for n, c in numbered
-    )
-    ordered = _ordered(plan, f"SELECT {values} FROM ({rows}){_length_guard(plan)}")
-    query = f"SELECT {named} FROM ({ordered}) AS t"
-    return f"COPY ({query}) TO {literal(path)} ({', '.join(_options(plan))})"
-
-
-def _value(number: int, column: PlannedColumn) -> str:
-    """DuckDB's expression of a value after the sort."""
-    if column.codes:
-        return codes.decoded(f"t.k{number}", f"t.r{number}")
-    if column.narrowed is not None:
-        return f"t.c{number}::{column.form.duckdb_type}"
-    return f"t.c{number}"
-
-
-def _ordered(plan: ExportPlan, values: str) -> str:
-    """DuckDB's query of the values c1, c2, … in their order, where it sorts them.
-
-    A column with codes comes as `codes` has it, as k and r.
-    """
-    if plan.layout.sort_in is not SortIn.DUCKDB:
-        return values
-    coded = [(n, c) for n, c in enumerate(plan.columns, start=1) if c.codes]
-    if coded:
-        texts = ", ".join(f"{codes.coded(f'c{n}', c.codes)} AS n{n}" for n, c in coded)
-        values = f"SELECT *, {texts} FROM ({values}) AS v"
-    selected = ", ".join(_sortable(n, c) for n, c in enumerate(plan.columns, start=1))
-    keys = [key for n, c in _keyed(plan) for key in _keys(n, c)]
-    return f"SELECT {selected} FROM ({values}) AS w ORDER BY {', '.join(keys)}"
-
-
-def _sortable(number: int, column: PlannedColumn) -> str:
-    """DuckDB's expressions of what is sorted in the place of a column."""
-    value = f"c{number}"
-    if column.codes:
-        coded = f"n{number}"
-        code = codes.code_or_gap(value, coded, column.codes)
-        return f"{code} AS k{number}, {codes.in_gap(value, coded)} AS r{number}"
-    return value if column.narrowed is None else f"{value}::{column.narrowed} AS {value}"
-
-
-def _keys(number: int, column: PlannedColumn) -> tuple[str, ...]:
-    """The keys by which DuckDB sorts a column."""
-    if column.codes:
-        return codes.keys(f"k{number}", f"r{number}")
-    return tuple(key.replace("{d}", f"c{number}") for key in column.form.order or ("{d}",))
-
-
-def _length_guard(plan: ExportPlan) -> str:
-    """A condition that every row meets, or stops the copy because it has too much text."""
-    if plan.layout.max_text_bytes is None:
-        return ""
-    lengths = _sum(
-        [
-            f"coalesce({length_in_duckdb(c.form).replace('{d}', f'c{n}')}, 0)"
-            for n, c in enumerate(plan.columns, start=1)
-            if is_variable(c.form)
-        ]
-    )
-    stop = f"{lengths} > {plan.layout.max_text_bytes} THEN error({literal(LONG_ROW)})"
-    return f" WHERE CASE WHEN {stop} ELSE true END"
-
-
-def _sum(terms: Sequence[str]) -> str:
-    """The sum of the terms, in halves: DuckDB takes no expression a thousand levels deep."""
-    if len(terms) == 1:
-        return terms[0]
-    half = len(terms) // 2
-    return f"({_sum(terms[:half])} + {_sum(terms[half:])})"
-
-
-def _options(plan: ExportPlan) -> list[str]:
-    codec = "uncompressed" if plan.compression is Compression.NONE else plan.compression.value
-    rows = plan.layout.row_group_rows
-    options = ["FORMAT parquet", f"COMPRESSION {codec}", f"ROW_GROUP_SIZE {rows}"]
-    if plan.layout.reader is Reader.BYTES:
-        options.append(f"ROW_GROUP_SIZE_BYTES {STREAM_ROW_GROUP_BYTES}")
-    texts = sum(has_text(column.form) for column in plan.columns)
-    if texts:
-        limit = dictionary_bytes(texts)
-        options.append(f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {limit}")
-    if any(column.form.signed_zeros for column in plan.columns):
-        options.append("DICTIONARY_SIZE_LIMIT 0")
-    if plan.footer_keys:
-        keys = ", ".join(f"{literal(key)}: {literal(text)}" for key, text in plan.footer_keys)
-        options.append(f"KV_METADATA {{{keys}}}")
-    return options
 
 
 def explain(plan: ExportPlan) -> list[str]:

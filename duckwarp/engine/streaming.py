@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.layout import BATCH_BYTES
-from duckwarp.engine.plan import ExportPlan, server_query
+from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import Session
+from duckwarp.engine.statements import server_query
 from duckwarp.source.snapshot import within_snapshot
 
 if TYPE_CHECKING:

@@ -97,16 +97,18 @@ class GeoColumn:
 class Form:
     """How one column is written: a row of the type map made concrete.
 
-    `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`. `casts`
-    are the types that `select` casts the value itself to, None where it does more than that.
-    `losses` says what the file does not keep, `note` what a reader should know besides. `obvious`
-    is False where the type in the file is not the one a reader would expect. `signed_zeros` says
-    that -0.0 has to be kept apart from 0.0, which a dictionary would not. `geo` is there for a
-    column of geometries.
+    `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`. `raw` is
+    what is read in its place where DuckDB reads and sorts it: `value` undoes what its reader does
+    to the type. `casts` are the types that `select` casts the value itself to, None where it does
+    more than that. `losses` says what the file does not keep, `note` what a reader should know
+    besides. `obvious` is False where the type in the file is not the one a reader would expect.
+    `signed_zeros` says that -0.0 has to be kept apart from 0.0, which a dictionary would not. `geo`
+    is there for a column of geometries.
     """
 
     select: str
     duckdb_type: str
+    raw: str | None = None
     casts: tuple[str, ...] | None = None
     value: str = "{d}"
     order: tuple[str, ...] = ()

@@ -11,9 +11,10 @@ import pytest
 
 from duckwarp.engine.layout import is_variable, long_row_bytes
 from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, length_in_duckdb, lengths_query
-from duckwarp.engine.plan import ExportPlan, server_query
+from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.session import extension_path
+from duckwarp.engine.statements import server_query
 from duckwarp.engine.types import Form
 from duckwarp.settings import Settings
 from duckwarp.source.registry import Selection

@@ -12,13 +12,11 @@ from duckwarp.engine.plan import (
     ExportPlan,
     PlannedColumn,
     build_plan,
-    copy_statement,
     explain,
     in_one_range,
-    server_query,
-    vector_streams,
 )
 from duckwarp.engine.quoting import identifier, literal
+from duckwarp.engine.statements import copy_statement, server_query, vector_streams
 from duckwarp.engine.types import Form
 from duckwarp.results import Loss
 from duckwarp.settings import Compression, Order, Settings, SortIn

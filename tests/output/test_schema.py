@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from duckwarp.engine import copy
-from duckwarp.engine.plan import ExportPlan, copy_statement
+from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.quoting import literal
+from duckwarp.engine.statements import copy_statement
 from duckwarp.output.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
 from duckwarp.results import Loss
 from duckwarp.settings import SpecialValues

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from duckwarp.engine.layout import Resources
-from duckwarp.engine.plan import server_query
+from duckwarp.engine.statements import server_query
 from duckwarp.planning import plan_source
 from duckwarp.settings import Settings
 from duckwarp.source.metadata import describe
