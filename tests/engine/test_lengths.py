@@ -96,7 +96,9 @@ class TestCounting:
             CREATE TABLE t (s text, b bytea); ALTER TABLE t ALTER s SET STORAGE EXTERNAL;
             ALTER TABLE t ALTER b SET STORAGE EXTERNAL; INSERT INTO t
             SELECT repeat('x', 100000), convert_to(repeat('y', 100000), 'UTF8')
-            FROM generate_series(1, 20)""")
+            FROM generate_series(1, 20);
+            ALTER TABLE t SET (autovacuum_enabled = off, toast.autovacuum_enabled = off);
+            SELECT pg_stat_force_next_flush()""")
 
         def fetched_by(query: str) -> int:
             with database.connect() as connection:
