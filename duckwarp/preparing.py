@@ -39,7 +39,7 @@ from duckwarp.source.registry import Source
 from duckwarp.telling import Telling
 from duckwarp.version import __version__
 
-# A file that takes a while to flush, and to hash.
+# A file that takes a while to flush.
 LARGE_FILE_BYTES = 16_000_000
 
 

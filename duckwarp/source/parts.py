@@ -75,7 +75,7 @@ def _children_joined(connection: psycopg.Connection[Any], oid: int, name: str) -
         if len(now) == 1:
             # Itself alone: nothing has joined it.
             return set()
-        return now - {row[0] for row in connection.execute(_NAMES_OF_TREE, [oid])}
+        return now - {row[0] for row in ask(connection, _NAMES_OF_TREE.replace("%s", str(oid)))}
     except _NOTHING_TOLD:
         return set()
 

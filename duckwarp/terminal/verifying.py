@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from duckwarp.terminal import wording
 from duckwarp.terminal.streams import tolerated
 
-# The code of a source, the rows of its file that have been read, and those that it has.
-Progress = Callable[[str, int, int], None]
+if TYPE_CHECKING:
+    from duckwarp.verifying.bench import Progress
+
 REDRAWS_PER_SECOND = 8
 
 
