@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 from duckwarp.engine.codes import SampledText, coded_texts, may_have_codes, sampling_query
 from duckwarp.engine.layout import RANGES_SINCE, WITH_CTID
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.narrowing import largest_query, may_be_narrowed, narrowed
-from duckwarp.engine.plan import ExportPlan
+from duckwarp.engine.narrowing import (
+    Sizes,
+    is_looked_at,
+    narrowed,
+    never_zero,
+    sizes_from,
+    sizes_query,
+)
+from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.engine.quoting import identifier
 from duckwarp.engine.types import Form
 from duckwarp.settings import Order, SortIn
@@ -51,15 +58,18 @@ def sortable(
     # Bytes that are no text cannot be told apart from text here.
     in_text = traits.encoding != "SQL_ASCII"
     texts = {n: c.form for n, c in numbered.items() if in_text and may_have_codes(c.form)}
-    numbers = {n: c.form for n, c in numbered.items() if narrow and may_be_narrowed(c.form)}
+    numbers = {n: c for n, c in numbered.items() if is_looked_at(c.form)}
     sample = sample_of(source, sum(relation.heap_bytes) // traits.block_bytes)
     codes = _codes(connection, source, texts, sample)
-    shorter = _shorter(connection, source, numbers, sample)
-    columns = (
-        replace(column, codes=codes.get(n, ()), narrowed=shorter.get(n))
-        for n, column in numbered.items()
-    )
-    return replace(plan, columns=tuple(columns))
+    sizes = _sizes(connection, source, numbers, sample)
+    columns = dict(numbered)
+    for n, texts_with_codes in codes.items():
+        columns[n] = replace(columns[n], codes=texts_with_codes)
+    for n, column in numbers.items():
+        shorter = narrowed(column.form.duckdb_type, sizes[n].largest) if narrow else None
+        unguarded = never_zero(column.form, sizes[n])
+        columns[n] = replace(columns[n], narrowed=shorter, never_zero=unguarded)
+    return replace(plan, columns=tuple(columns.values()))
 
 
 def _is_sampled(relation: Relation, plan: ExportPlan, traits: ServerTraits) -> bool:
@@ -89,13 +99,14 @@ def _codes(
     return coded_texts([SampledText(*row) for row in rows])
 
 
-def _shorter(
-    connection: psycopg.Connection[Any], source: Source, numbers: Mapping[int, Form], sample: str
-) -> dict[int, str | None]:
+def _sizes(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    numbers: Mapping[int, PlannedColumn],
+    sample: str,
+) -> dict[int, Sizes]:
     if not numbers:
         return {}
-    largest = fetch_values(connection, source, largest_query([*numbers.values()], sample))
-    return {
-        n: narrowed(form.duckdb_type, value)
-        for (n, form), value in zip(numbers.items(), largest, strict=True)
-    }
+    query = sizes_query([*numbers.values()], source.schema, source.table, sample)
+    values = fetch_values(connection, source, query)
+    return dict(zip(numbers, sizes_from(values), strict=True))

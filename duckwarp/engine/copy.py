@@ -17,7 +17,6 @@ from duckwarp.engine.cells import GUARD
 from duckwarp.engine.footer import amend_footer
 from duckwarp.engine.layout import Reader
 from duckwarp.engine.plan import ExportPlan, in_one_range
-from duckwarp.engine.quoting import file_pattern
 from duckwarp.engine.session import (
     Running,
     Session,
@@ -26,7 +25,14 @@ from duckwarp.engine.session import (
     execute_on_server,
     leave_snapshot,
 )
-from duckwarp.engine.statements import LONG_ROW, copy_statement, vector_streams
+from duckwarp.engine.statements import (
+    LONG_ROW,
+    copy_statement,
+    nan_streams,
+    vector_streams,
+    written_file,
+    zeros_query,
+)
 from duckwarp.engine.streaming import byte_stream
 from duckwarp.errors import DiskFull, ServerSaid, SourceError
 from duckwarp.settings import Order
@@ -134,8 +140,10 @@ def _rows_copied(session: Session, job: CopyJob) -> int:
     if len(names) < len(plan.ranges):
         plan = in_one_range(plan)
     with _search_path(session, job.shared, plan, names):
-        rows = vector_streams(plan, names[: len(plan.ranges)])
-        return _executed(session, copy_statement(plan, rows, path))
+        names = names[: len(plan.ranges)]
+        count = _executed(session, copy_statement(plan, vector_streams(plan, names), path))
+        _check_zeros(session, plan, names, job.path)
+    return count
 
 
 def _executed(session: Session, statement: str) -> int:
@@ -175,9 +183,7 @@ def _search_path(
 
 def _check_types(session: Session, job: CopyJob) -> None:
     """Whether the file has the planned types: the reader chooses them by rules of its own."""
-    # Nothing that the path says is taken for a column.
-    path = file_pattern(job.path)
-    query = f"DESCRIBE SELECT * FROM read_parquet({path}, hive_partitioning = false)"
+    query = f"DESCRIBE SELECT * FROM {written_file(job.path)}"
     written = [row[1] for row in session.connection.execute(query).fetchall()]
     for column, found in zip(job.plan.columns, written, strict=True):
         if found != column.form.duckdb_type:
@@ -185,6 +191,21 @@ def _check_types(session: Session, job: CopyJob) -> None:
                 f'column "{column.name}" came out as {found} instead of {column.form.duckdb_type}: '
                 "this is an error in duckwarp, please report it"
             )
+
+
+def _check_zeros(session: Session, plan: ExportPlan, names: list[str], path: Path) -> None:
+    """Raises `SpecialValueFound` where NaN came as 0 into a column that was to have neither."""
+    columns = [n for n, column in enumerate(plan.columns, start=1) if column.never_zero]
+    if not columns:
+        return
+    row = session.connection.execute(zeros_query(plan, columns, path)).fetchone()
+    suspects = [n for n, is_there in zip(columns, row or (), strict=True) if is_there]
+    if not suspects:
+        return
+    met = session.connection.execute(nan_streams(plan, names, suspects)).fetchone()
+    if met is not None:
+        position = int(met[0])
+        raise SpecialValueFound(position, plan.columns[position - 1].name)
 
 
 def _amend(job: CopyJob) -> None:

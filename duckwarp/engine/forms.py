@@ -28,7 +28,9 @@ from duckwarp.engine.types import (
     SIGNED_TYPES,
     TEXT,
     Form,
+    Raw,
     Rule,
+    Unguarded,
     cast_to,
     filled,
     rule_for,
@@ -37,8 +39,8 @@ from duckwarp.results import Loss
 from duckwarp.source.metadata import Column
 from duckwarp.source.pgtypes import PgType
 
-# character(1) has no padding, but may be a blank, which DuckDB's reader takes for padding.
-_ONE_CHARACTER = ("bpchar", 5)
+_CHARACTER = "bpchar"
+_ONE_CHARACTER = 5  # the modifier of character(1)
 _BLANK = "CASE WHEN {d} = '' THEN ' ' ELSE {d} END"
 UNMEASURED = "DECIMAL (from the data)"
 LAX_JSON_NOTE = "text: it has JSON that strict parsers refuse (single surrogates)"
@@ -58,13 +60,12 @@ def scalar_form(cell: Cell, context: Context) -> Form:
     misfit = _misfit(rule, cell, context)
     value = rule.value if misfit is None else guarded_value(misfit, rule.value, cell.column)
     source = cell.kept_values(context)
-    is_letter = cell.pg_type.builtin and (cell.pg_type.name, cell.typmod) == _ONE_CHARACTER
     return Form(
         select=filled(rule.template, cell.pg_type, source),
         duckdb_type=rule.duckdb_type,
-        raw=source if is_letter else None,
+        raw=_raw(cell, source, context),
         casts=rule.casts if rule.casts_only and source == cell.source else None,
-        value=_BLANK if is_letter else value,
+        value=value,
         # Without -0.0, which stops the copy where it is not reckoned with, the value is the key.
         order=rule.order if context.signed_zeros else (),
         json=rule.json,
@@ -74,6 +75,19 @@ def scalar_form(cell: Cell, context: Context) -> Form:
         note=_note(rule, cell.pg_type),
         signed_zeros=context.signed_zeros and rule.duckdb_type in SIGNED_TYPES,
     )
+
+
+def _raw(cell: Cell, source: str, context: Context) -> Raw | None:
+    """How character(n) is read: as bytes, since DuckDB's reader drops the padding of the type."""
+    if not (cell.pg_type.builtin and cell.pg_type.name == _CHARACTER):
+        return None
+    if cell.typmod == _ONE_CHARACTER:
+        # There is no padding, but a blank is taken for some.
+        return Raw(select=source, value=_BLANK, length="strlen({d}) + ({d} = '')::BIGINT")
+    if context.traits.encoding == "SQL_ASCII":
+        return None  # what is no UTF-8 is told by the reader of text
+    sent = f"pg_catalog.bpcharsend({source})"
+    return Raw(select=sent, value="decode({d})", length="octet_length({d})")
 
 
 def _misfit(rule: Rule, cell: Cell, context: Context) -> str | None:
@@ -128,7 +142,12 @@ def _numeric(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
     declared = numbers.declared(cell.pg_type, cell.typmod, context.traits.money_scale)
     if declared is not None:
         guards = cell.finds(cell.specials) if cell.needs_guard(context) else []
-        return _decimal(cell, declared, losses, guards, context)
+        form = _decimal(cell, declared, losses, guards, context)
+        if not guards:
+            return form
+        unguarded = _decimal(cell, declared, losses, [], context).select
+        nan = " OR ".join(guards)
+        return replace(form, unguarded=Unguarded(select=unguarded, nan=nan))
     if context.facts is None:
         return Form(select=cell.source, duckdb_type=UNMEASURED, obvious=False, width_bytes=16)
     measured = numbers.measured(context.facts)

@@ -32,13 +32,15 @@ class PlannedColumn:
     """A column under its own name, and how it is written.
 
     While DuckDB sorts, codes stand for the texts `codes`, in the order of their bytes, and numbers
-    are of the type `narrowed`.
+    are of the type `narrowed`. A number that seems to be `never_zero` is read unguarded, and the
+    file is looked at for zeros.
     """
 
     name: str
     form: Form
     codes: tuple[str, ...] = ()
     narrowed: str | None = None
+    never_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +153,14 @@ def explain(plan: ExportPlan) -> list[str]:
 
 
 def _coding(plan: ExportPlan) -> list[str]:
-    """What is sorted in the place of values."""
+    """What is read and sorted otherwise than it stands in the table."""
     coded = [f'"{column.name}"' for column in plan.columns if column.codes]
     narrowed = [f'"{c.name}" as {c.narrowed}' for c in plan.columns if c.narrowed is not None]
+    unguarded = [f'"{column.name}"' for column in plan.columns if column.never_zero]
     lines = [f"sort codes for the frequent texts of {', '.join(coded)}"] if coded else []
-    return [*lines, f"sort {', '.join(narrowed)}"] if narrowed else lines
+    lines += [f"sort {', '.join(narrowed)}"] if narrowed else []
+    lines += [f"look for NaN in {', '.join(unguarded)} only if there is a 0"] if unguarded else []
+    return lines
 
 
 def _ordering(plan: ExportPlan) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from duckwarp.engine import codes
 from duckwarp.engine.layout import STREAM_ROW_GROUP_BYTES, Reader, dictionary_bytes, is_variable
 from duckwarp.engine.lengths import has_text, length_in_duckdb
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
-from duckwarp.engine.quoting import identifier, literal
-from duckwarp.engine.types import Form
+from duckwarp.engine.quoting import file_pattern, identifier, literal
+from duckwarp.engine.types import Form, Raw
 from duckwarp.settings import Compression, Order, SortIn
 
 # The words of the error by which a copy is stopped at a row with more text than was reckoned with.
@@ -21,9 +22,8 @@ def server_query(plan: ExportPlan, condition: str, limit: int | None = None) -> 
     """What PostgreSQL is asked for one range; columns are named c1, c2, … whatever their names."""
     sorts = plan.layout.sort_in is SortIn.POSTGRES
     numbered = list(enumerate(plan.columns, start=1))
-    selected = ", ".join(f"{_selected(plan, c.form)} AS c{n}" for n, c in numbered)
-    relation = f"{identifier(plan.schema)}.{identifier(plan.table)} AS {RELATION_ALIAS}"
-    query = f"SELECT {selected} FROM {relation}"
+    selected = ", ".join(f"{_selected(plan, c)} AS c{n}" for n, c in numbered)
+    query = f"SELECT {selected} FROM {_relation(plan)}"
     if condition:
         query += f" WHERE {condition}"
     if sorts:
@@ -32,10 +32,23 @@ def server_query(plan: ExportPlan, condition: str, limit: int | None = None) -> 
     return query if limit is None else f"{query} LIMIT {limit}"
 
 
-def _selected(plan: ExportPlan, form: Form) -> str:
+def _relation(plan: ExportPlan) -> str:
+    return f"{identifier(plan.schema)}.{identifier(plan.table)} AS {RELATION_ALIAS}"
+
+
+def _selected(plan: ExportPlan, column: PlannedColumn) -> str:
+    form, raw = column.form, _raw(plan, column)
     if plan.layout.sort_in is SortIn.POSTGRES:
         return _collated(form)
-    return form.raw if form.raw and plan.layout.reader is Reader.VECTORS else form.select
+    if column.never_zero and form.unguarded is not None:
+        return form.unguarded.select
+    return form.select if raw is None else raw.select
+
+
+def _raw(plan: ExportPlan, column: PlannedColumn) -> Raw | None:
+    """What is read in the place of a text, where something is."""
+    in_vectors = plan.layout.reader is Reader.VECTORS
+    return column.form.raw if in_vectors and plan.layout.sort_in is not SortIn.POSTGRES else None
 
 
 def _keyed(plan: ExportPlan) -> list[tuple[int, PlannedColumn]]:
@@ -78,23 +91,66 @@ def _each_on_server(form: Form, template: str) -> str:
 
 def vector_streams(plan: ExportPlan, attachments: Sequence[str]) -> str:
     """DuckDB's query of all rows: one attachment for each range, all streaming at once."""
+    return _streams(attachments, [server_query(plan, condition) for condition in plan.ranges])
+
+
+def _streams(attachments: Sequence[str], queries: Sequence[str]) -> str:
     return " UNION ALL ".join(
-        f"SELECT * FROM postgres_query({literal(name)}, {literal(server_query(plan, condition))})"
-        for name, condition in zip(attachments, plan.ranges, strict=True)
+        f"SELECT * FROM postgres_query({literal(name)}, {literal(query)})"
+        for name, query in zip(attachments, queries, strict=True)
+    )
+
+
+def written_file(path: Path) -> str:
+    """DuckDB's relation of what is in a file."""
+    # Nothing that the path says is taken for a column.
+    return f"read_parquet({file_pattern(path)}, hive_partitioning = false)"
+
+
+def zeros_query(plan: ExportPlan, columns: Sequence[int], path: Path) -> str:
+    """DuckDB's query whose one row says for each of these columns whether the file has a 0 in it.
+
+    Most row groups need not be read: their smallest and largest values tell.
+    """
+    names = [identifier(_written_name(plan, n, plan.columns[n - 1])) for n in columns]
+    found = ", ".join(f"EXISTS (FROM {written_file(path)} WHERE {name} = 0)" for name in names)
+    return f"SELECT {found}"
+
+
+def nan_streams(plan: ExportPlan, attachments: Sequence[str], columns: Sequence[int]) -> str:
+    """DuckDB's query for rows with the number of one of these columns, in which NaN is."""
+    forms = [(n, plan.columns[n - 1].form.unguarded) for n in columns]
+    nans = {n: unguarded.nan for n, unguarded in forms if unguarded is not None}
+    arms = " ".join(f"WHEN {nan} THEN {n}" for n, nan in nans.items())
+    relation, met = _relation(plan), " OR ".join(nans.values())
+    conditions = [f"({met})" + (f" AND {each}" if each else "") for each in plan.ranges]
+    return _streams(
+        attachments,
+        [f"SELECT CASE {arms} END FROM {relation} WHERE {each} LIMIT 1" for each in conditions],
     )
 
 
 def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
     """DuckDB's COPY of the whole plan, of what the query `rows` gives under c1, c2, …"""
     numbered = list(enumerate(plan.columns, start=1))
-    values = ", ".join(f"{c.form.value.replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
+    values = ", ".join(f"{_received(plan, c).replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
     # Names that DuckDB would change are put in place after the copy; see footer.py.
     named = ", ".join(
-        f"{_value(n, c)} AS {identifier(f'c{n}' if plan.renamed else c.name)}" for n, c in numbered
+        f"{_value(n, c)} AS {identifier(_written_name(plan, n, c))}" for n, c in numbered
     )
     ordered = _ordered(plan, f"SELECT {values} FROM ({rows}){_length_guard(plan)}")
     query = f"SELECT {named} FROM ({ordered}) AS t"
     return f"COPY ({query}) TO {literal(path)} ({', '.join(_options(plan))})"
+
+
+def _written_name(plan: ExportPlan, number: int, column: PlannedColumn) -> str:
+    return f"c{number}" if plan.renamed else column.name
+
+
+def _received(plan: ExportPlan, column: PlannedColumn) -> str:
+    """DuckDB's template of a value as it is read."""
+    raw = _raw(plan, column)
+    return column.form.value if raw is None else raw.value
 
 
 def _value(number: int, column: PlannedColumn) -> str:
@@ -145,13 +201,19 @@ def _length_guard(plan: ExportPlan) -> str:
         return ""
     lengths = _sum(
         [
-            f"coalesce({length_in_duckdb(c.form).replace('{d}', f'c{n}')}, 0)"
+            f"coalesce({received_length(plan, c).replace('{d}', f'c{n}')}, 0)"
             for n, c in enumerate(plan.columns, start=1)
             if is_variable(c.form)
         ]
     )
     stop = f"{lengths} > {plan.layout.max_text_bytes} THEN error({literal(LONG_ROW)})"
     return f" WHERE CASE WHEN {stop} ELSE true END"
+
+
+def received_length(plan: ExportPlan, column: PlannedColumn) -> str:
+    """DuckDB's template of the length of a value as it is read."""
+    raw = _raw(plan, column)
+    return length_in_duckdb(column.form) if raw is None else raw.length
 
 
 def _sum(terms: Sequence[str]) -> str:

@@ -10,11 +10,11 @@ import duckdb
 import pytest
 
 from duckwarp.engine.layout import is_variable, long_row_bytes
-from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, length_in_duckdb, lengths_query
+from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, lengths_query
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.session import extension_path
-from duckwarp.engine.statements import server_query
+from duckwarp.engine.statements import received_length, server_query
 from duckwarp.engine.types import Form
 from duckwarp.settings import Settings
 from duckwarp.source.registry import Selection
@@ -126,7 +126,7 @@ ODD = """
     CREATE TABLE t (n int, s text, c bpchar(9), v varchar, k "char", b bytea, j json, jb jsonb,
         i interval, m mood, p pair, r int4range, x inet, a text[], q int4[], y bytea[], u uuid[],
         f float8[], d numeric(9,2)[], e mood[], g int4range[], h timestamptz[], l bool[],
-        pp pair[], z int4[], w numeric, o name)"""
+        pp pair[], z int4[], w numeric, o name, c1 character(1), c2 bpchar)"""
 ROWS = (
     "INSERT INTO t (n) VALUES (1)",
     "INSERT INTO t (n, s, c, v, k, b, j, o) VALUES (2, '', '', '', '', '', '\"\"', '')",
@@ -146,6 +146,7 @@ ROWS = (
     "INSERT INTO t (n, w, x, r) VALUES (14, 'NaN', '::1', 'empty')",
     "INSERT INTO t (n, w, o) VALUES (15, 1e60, 'é')",
     "INSERT INTO t (n, a) VALUES (16, '[5:6]={a,b}')",
+    "INSERT INTO t (n, c, c1, c2) VALUES (17, ' ', ' ', 'é  ')",
 )  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def attached(database: Database) -> Iterator[duckdb.DuckDBPyConnection]:
 def lengths_in_duckdb(plan: ExportPlan, database: Database) -> dict[int, int]:
     """The length of each row as DuckDB sees it while it copies, by its number."""
     lengths = " + ".join(
-        f"coalesce({length_in_duckdb(column.form).replace('{d}', f'c{n}')}, 0)"
+        f"coalesce({received_length(plan, column).replace('{d}', f'c{n}')}, 0)"
         for n, column in enumerate(plan.columns, start=1)
         if is_variable(column.form)
     )
