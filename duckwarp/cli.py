@@ -75,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             manner.record.begin_refused(given)
         manner.record.end(code)
         streams.settle()
+    # What is left goes with the process: nothing of it has to be looked through.
+    gc.freeze()
     raise SystemExit(code)
 
 
