@@ -52,7 +52,9 @@ of rows than the table has, has failed.
 
 TARGETS = """## Targets
 
-Ratios of medians; for memory, of the largest peak.
+Ratios of medians; for memory, of the largest peak. Plain DuckDB is there twice: told 1 GB, as
+duckwarp is, and at its default, four fifths of the machine's memory. What it keeps in memory then
+has to be spilled within 1 GB, by either of them.
 """
 
 RACE = """`duckwarp export --table bench.{name} --memory 1GB`, and the others.
