@@ -39,7 +39,7 @@ from duckwarp.engine.quoting import identifier
 from duckwarp.engine.statements import server_query
 from duckwarp.engine.types import SIGNED_TYPES, Facts, Form
 from duckwarp.errors import SourceError, ValueNotKept
-from duckwarp.sampling import sortable
+from duckwarp.sampling import looked_at
 from duckwarp.settings import Settings, SpecialValues
 from duckwarp.source.access import fetch_values, probe
 from duckwarp.source.metadata import Column
@@ -131,7 +131,7 @@ def plan_source(
     )
     query = server_query(plan, plan.ranges[0], limit=0)
     probe(connection, source, query)
-    plan = sortable(connection, source, plan, traits, narrow=not experience.large_numbers)
+    plan = looked_at(connection, source, plan, traits, narrow=not experience.large_numbers)
     hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
     return replace(plan, hides_rows=hides_rows)
 

@@ -1,6 +1,6 @@
-"""A look at some pages of a large table: what can be sorted in the place of its values.
+"""A look at some pages of a large table: what can be read and sorted in the place of its values.
 
-What is seen decides about the time that a sort takes, and about nothing in the file.
+What is seen decides about the time that a copy takes, and about nothing in the file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from duckwarp.engine.narrowing import (
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.engine.quoting import identifier
 from duckwarp.engine.types import Form
+from duckwarp.errors import SourceError
 from duckwarp.settings import Order, SortIn
 from duckwarp.source.access import fetch_rows, fetch_values
 from duckwarp.source.pgtypes import ServerTraits
+from duckwarp.source.questions import in_snapshot
 from duckwarp.source.registry import Source
 from duckwarp.source.relations import Relation
 
@@ -38,7 +40,7 @@ SAMPLED_MIN_BYTES = 32 * 1024 * 1024
 SAMPLED_PAGES = 128
 
 
-def sortable(
+def looked_at(
     connection: psycopg.Connection[Any],
     source: Source,
     plan: ExportPlan,
@@ -46,9 +48,11 @@ def sortable(
     *,
     narrow: bool,
 ) -> ExportPlan:
-    """The plan, with what is sorted in the place of values where DuckDB sorts a large table.
+    """The plan, with what takes the place of values where DuckDB sorts a large table.
 
-    Numbers are left as they are without `narrow`. Raises `SourceError`.
+    Numbers are not sorted in shorter types without `narrow`. A look that the server refuses changes
+    nothing: the copy meets the same, and tells it as it does. Raises `SourceError` where the
+    snapshot is lost with it.
     """
     relation = source.relation
     assert relation is not None
@@ -60,8 +64,13 @@ def sortable(
     texts = {n: c.form for n, c in numbered.items() if in_text and may_have_codes(c.form)}
     numbers = {n: c for n, c in numbered.items() if is_looked_at(c.form)}
     sample = sample_of(source, sum(relation.heap_bytes) // traits.block_bytes)
-    codes = _codes(connection, source, texts, sample)
-    sizes = _sizes(connection, source, numbers, sample)
+    try:
+        codes = _codes(connection, source, texts, sample)
+        sizes = _sizes(connection, source, numbers, sample)
+    except SourceError:
+        if in_snapshot(connection):
+            return plan
+        raise
     columns = dict(numbered)
     for n, texts_with_codes in codes.items():
         columns[n] = replace(columns[n], codes=texts_with_codes)

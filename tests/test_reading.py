@@ -10,11 +10,12 @@ import pytest
 
 from duckwarp import sampling
 from duckwarp.engine.plan import PlannedColumn, explain
+from duckwarp.engine.statements import server_query
 from duckwarp.results import SourceOutcome
 from duckwarp.settings import Settings, SortIn
 from duckwarp.source.registry import Selection
 from duckwarp.survey import plan_export
-from tests.conftest import DatabaseMaker
+from tests.conftest import DatabaseMaker, RoleMaker
 from tests.runs import Recorder, export
 from tests.support import Database
 from tests.types.harness import sha256
@@ -47,6 +48,13 @@ def planned_columns(database: Database) -> dict[str, PlannedColumn]:
     [planned] = plan_export(TABLE, Settings(dsn=database.dsn, sort_in=SortIn.DUCKDB))
     assert planned.plan is not None, planned.reason
     return {column.name: column for column in planned.plan.columns}
+
+
+def asked(database: Database) -> str:
+    """What PostgreSQL is asked for."""
+    [planned] = plan_export(TABLE, Settings(dsn=database.dsn, sort_in=SortIn.DUCKDB))
+    assert planned.plan is not None, planned.reason
+    return server_query(planned.plan, "")
 
 
 def fill(database: Database, type_: str = "numeric(15,2)", usual: str = "100 + n % 50") -> None:
@@ -82,6 +90,12 @@ class TestNumbersThatAreNeverZero:
         assert planned_columns(database)["v"].never_zero
         database.execute("ANALYZE t")
         assert not planned_columns(database)["v"].never_zero
+
+    def test_the_server_is_spared_the_guard(self, database: Database) -> None:
+        fill(database)
+        assert "NaN" not in asked(database)
+        database.execute("UPDATE t SET v = 0")
+        assert "NaN" in asked(database)
 
     def test_the_plan_says_it(self, database: Database) -> None:
         fill(database)
@@ -163,31 +177,60 @@ class TestNumbersThatAreNeverZero:
         assert [loss.count for loss in outcome.losses] == [ROWS // 50]
 
 
-ONE_CHARACTER = {
-    "UTF8": ("", "a", "é", "\t", "\u00a0", None),
-    "LATIN1": ("", "a", "é", "\t", "\u00a0", None),
-    "SQL_ASCII": ("", "a", "\t", None),  # where a character is a byte
-}
+class TestALookThatIsRefused:
+    """It changes nothing: the copy meets the same, and tells it in its own words."""
+
+    def test_text_that_has_no_equivalent_is_told_with_its_place(
+        self, make_database: DatabaseMaker, tmp_path: Path
+    ) -> None:
+        made = make_database(encoding="WIN1252")
+        fill(made)
+        made.execute("UPDATE t SET w = convert_from('\\x81', 'WIN1252')")
+        [outcome] = export(made, TABLE, tmp_path, Recorder(), sort_in="duckdb").outcomes
+        assert outcome.reason is not None
+        assert 'column "w"' in outcome.reason
+        assert "ctid (" in outcome.reason
+
+    def test_a_view_of_the_planner_that_is_closed(
+        self, database: Database, make_role: RoleMaker, tmp_path: Path
+    ) -> None:
+        fill(database)
+        role = make_role()
+        database.execute(
+            f"GRANT SELECT ON t TO {role.name}; REVOKE ALL ON pg_catalog.pg_stats FROM public"
+        )
+        dsn = database.dsn_as(role)
+        [outcome] = export(dsn, TABLE, tmp_path, Recorder(), sort_in="duckdb").outcomes
+        database.execute(f"DROP OWNED BY {role.name}")
+        assert outcome.reason is None
+
+
+def is_in(value: str | None, encoding: str) -> bool:
+    """Whether a database of this encoding has the text, and counts its characters as UTF-8 does."""
+    bytes_only = encoding == "SQL_ASCII"
+    codec = "ascii" if bytes_only else encoding
+    return value is None or value.encode(codec, "ignore").decode(codec) == value
 
 
 class TestCharacters:
     """character(n) comes as bytes: DuckDB's reader of the type drops its padding."""
 
-    VALUES = ("", "  ", "a", "a  b", " a", "é", "日本", "\t", "\u00a0", "a\n", "Straße", None)
+    ONE = ("", "a", "é", "\t", "\u00a0", "\u3000", "日", None)
+    MORE = (" ", "a  b", " a", "a\n", "Straße")
 
     @pytest.mark.parametrize("encoding", ["UTF8", "LATIN1", "SQL_ASCII"])
-    @pytest.mark.parametrize("type_", ["character(7)", "bpchar", "character(1)", "padded"])
+    @pytest.mark.parametrize(
+        "type_", ["character(7)", "bpchar", "character(1)", "padded", "letter"]
+    )
     def test_every_blank_is_kept(
         self, make_database: DatabaseMaker, tmp_path: Path, encoding: str, type_: str
     ) -> None:
         made = make_database(encoding=encoding)
-        wide = [value for value in self.VALUES if encoding != "LATIN1" or value != "日本"]
-        fitting = [
-            value for value in wide if type_ != "character(1)" or value in ONE_CHARACTER[encoding]
-        ]
+        values = self.ONE if type_ in {"character(1)", "letter"} else self.ONE + self.MORE
+        fitting = [value for value in values if is_in(value, encoding)]
         listed = ", ".join("NULL" if v is None else f"'{v}'" for v in fitting)
         made.execute(
-            "CREATE DOMAIN padded AS character(9); "
+            "CREATE DOMAIN padded AS character(9); CREATE DOMAIN letter AS character; "
             f"CREATE TABLE t (n int, c {type_}); "
             f"INSERT INTO t SELECT n, (ARRAY[{listed}])[1 + n % {len(fitting)}] "
             "FROM generate_series(0, 3999) AS n"
@@ -202,8 +245,13 @@ class TestCharacters:
                 exported(made, tmp_path, sort_in=sorter, threads=threads)
                 digests.add(sha256(tmp_path / "t.parquet"))
         assert len(digests) == 1
-        values = pq.read_table(tmp_path / "t.parquet").sort_by("n")["c"].to_pylist()
-        assert values == [row[0] for row in said]
+        written = pq.read_table(tmp_path / "t.parquet").sort_by("n")["c"].to_pylist()
+        assert written == [row[0] for row in said]
+
+    def test_the_server_is_spared_a_function(self, database: Database) -> None:
+        database.execute("CREATE TABLE t (c character(7), d character(1))")
+        assert "bpcharsend" in asked(database)
+        assert "bpcharout" not in asked(database)
 
     @pytest.mark.parametrize(("beyond", "made_again"), [(0, False), (1, True)])
     def test_a_blank_is_as_long_as_for_the_server(

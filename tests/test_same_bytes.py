@@ -418,25 +418,6 @@ class TestWhateverHasACode:
         by_server = digests_of(database, tmp_path / "postgres", "t", sort_in="postgres")
         assert by_server == {"t": sha256(tmp_path / "duckdb" / "t.parquet")}
 
-    def test_a_character_may_be_a_blank(self, database: Database, tmp_path: Path) -> None:
-        characters = "ARRAY[' ', 'a', 'é', NULL, E'\\t', '\u00a0', '\u3000', '日']"
-        database.execute(
-            f"CREATE DOMAIN letter AS character; CREATE TABLE t (c character(1), d letter, n int); "
-            f"INSERT INTO t SELECT ({characters})[1 + n % 8], ({characters})[1 + n % 7], n "
-            "FROM generate_series(1, 4000) AS n"
-        )
-        digests = [
-            digests_of(database, tmp_path, "t", sort_in=sorter, threads=threads)["t"]
-            for sorter in ("duckdb", "postgres")
-            for threads in (1, 2)
-        ]
-        assert len(set(digests)) == 1
-        want = [" ", "a", "é", None, "\t", "\u00a0", "\u3000", "日"]
-        table = pq.read_table(tmp_path / "t.parquet").sort_by("n")
-        numbers = range(1, 4001)
-        assert table["c"].to_pylist() == [want[n % 8] for n in numbers]
-        assert table["d"].to_pylist() == [want[n % 7] for n in numbers]
-
     def test_texts_that_are_together_on_few_pages_have_none(self, database: Database) -> None:
         database.execute(
             "CREATE TABLE t AS SELECT 'word ' || n / 300 AS v, repeat('x', 50) AS w "

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from duckwarp.engine.cells import GUARD
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.types import Form
@@ -37,8 +36,8 @@ class SampledText:
 
 
 def may_have_codes(form: Form) -> bool:
-    """Whether values of this form are texts, and a look at them is not stopped by a guard."""
-    return form.duckdb_type == "VARCHAR" and not form.order and GUARD not in form.select
+    """Whether values of this form are texts."""
+    return form.duckdb_type == "VARCHAR" and not form.order
 
 
 def sampling_query(texts: Mapping[int, Form], sample: str) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from duckwarp.engine.cells import GUARD
 from duckwarp.engine.plan import PlannedColumn
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.types import Form
@@ -36,10 +35,8 @@ def may_be_narrowed(form: Form) -> bool:
 
 
 def is_looked_at(form: Form) -> bool:
-    """Whether a look at numbers of this form may help, and is not stopped by a guard."""
-    if form.unguarded is not None:
-        return True
-    return may_be_narrowed(form) and GUARD not in form.select
+    """Whether a look at numbers of this form may help."""
+    return form.unguarded is not None or may_be_narrowed(form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,15 @@ SAVEPOINT = "duckwarp_question"
 
 def ask(connection: psycopg.Connection[Any], query: str) -> list[Any]:
     """The rows of a query. Raises psycopg's errors."""
-    if connection.info.transaction_status is not TransactionStatus.INTRANS:
+    if not in_snapshot(connection):
         with connection.transaction():
             return connection.execute(query.encode()).fetchall()
     return _asked_at_once(connection, query)
+
+
+def in_snapshot(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a transaction is open that can be asked more, also after a question has failed."""
+    return connection.info.transaction_status is TransactionStatus.INTRANS
 
 
 def _asked_at_once(connection: psycopg.Connection[Any], query: str) -> list[Any]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from duckwarp.engine.cells import GUARD
 from duckwarp.engine.narrowing import (
     HEADROOM,
     Sizes,
-    is_looked_at,
     may_be_narrowed,
     narrowed,
     never_zero,
@@ -89,8 +87,3 @@ def test_what_seems_never_to_be_zero(largest: str | None, least: str | None, wan
     form = Form(select="", duckdb_type="DECIMAL(9,2)", unguarded=unguarded)
     assert never_zero(form, Sizes(largest, least)) is want
     assert not never_zero(Form(select="", duckdb_type="DECIMAL(9,2)"), Sizes(largest, least))
-
-
-def test_numbers_behind_another_guard_are_not_looked_at() -> None:
-    assert is_looked_at(Form(select="r.a", duckdb_type="DECIMAL(18,2)"))
-    assert not is_looked_at(Form(select=f"CASE … '{GUARD} 1' …", duckdb_type="DECIMAL(18,2)"))
