@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.codes import SampledText, coded_texts, may_have_codes, sampling_query
 from duckwarp.engine.layout import RANGES_SINCE, WITH_CTID
+from duckwarp.engine.magnitudes import Sizes, is_looked_at, never_zero, sizes_from, sizes_query
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.narrowing import (
-    Sizes,
-    is_looked_at,
-    narrowed,
-    never_zero,
-    sizes_from,
-    sizes_query,
-)
+from duckwarp.engine.narrowing import narrowed
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.engine.quoting import identifier
 from duckwarp.engine.types import Form

@@ -1,27 +1,20 @@
 """Numbers in a shorter type while rows are sorted, so that less is moved and less is spilled.
 
 How large numbers are is seen in a sample of the table's pages. A larger one than the shorter type
-holds stops the copy, which is then made without: it changes the time, and never a value. The same
-sample tells which numbers are never 0, and need no guard against NaN for as long as that is so.
+holds stops the copy, which is then made without: it changes the time, and never a value.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 
-from duckwarp.engine.plan import PlannedColumn
-from duckwarp.engine.quoting import literal
 from duckwarp.engine.types import Form
 
 # How many times the largest number of the sample the shorter type has to hold: a copy that stops
 # costs more than ten that are a little shorter save.
 HEADROOM = 64
-# How many times the least number of the sample the largest may be where 0 is not to be reckoned
-# with: a search for NaN, if there is one, costs as much as three guards save.
-NOT_NEAR_ZERO = 128
 # The types of whole numbers, longest first, and the largest number of each.
 _INTEGERS = {"BIGINT": 2**63 - 1, "INTEGER": 2**31 - 1, "SMALLINT": 2**15 - 1}
 # The digits of decimals of 16, 8, 4 and 2 bytes.
@@ -32,67 +25,6 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 def may_be_narrowed(form: Form) -> bool:
     """Whether values of this form are numbers of which there is a shorter type."""
     return bool(_narrower_types(form.duckdb_type))
-
-
-def is_looked_at(form: Form) -> bool:
-    """Whether a look at numbers of this form may help."""
-    return form.unguarded is not None or may_be_narrowed(form)
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The largest and the least absolute value of a column in a sample; None without numbers."""
-
-    largest: str | None
-    least: str | None
-
-
-def sizes_query(columns: Sequence[PlannedColumn], schema: str, table: str, sample: str) -> str:
-    """The query that gives the `Sizes` of each of the columns as one text[].
-
-    First are the largest of all, then the least. `sample` is what stands behind FROM. What ANALYZE
-    has seen counts as well towards the least number of a column that may be read unguarded.
-    """
-    largest, least = [], []
-    for column in columns:
-        size = f"pg_catalog.abs(({_looked_at(column.form)})::pg_catalog.numeric)"
-        largest.append(f"pg_catalog.max({size})")
-        least.append(f"pg_catalog.min({size})")
-        if column.form.unguarded is not None:
-            least[-1] = f"least({least[-1]}, ({_least_analysed(schema, table, column.name)}))"
-    values = ", ".join(f"({each})::pg_catalog.text" for each in (*largest, *least))
-    return f"SELECT ARRAY[{values}]::pg_catalog.text[] FROM {sample}"
-
-
-def _looked_at(form: Form) -> str:
-    return form.select if form.unguarded is None else form.unguarded.select
-
-
-def _least_analysed(schema: str, table: str, column: str) -> str:
-    """PostgreSQL's query for the least absolute value among those in the planner's statistics."""
-    kept = " || ".join(
-        f"coalesce(p.{values}::pg_catalog.text::pg_catalog.numeric[], '{{}}')"
-        for values in ("most_common_vals", "histogram_bounds")
-    )
-    return (
-        f"SELECT pg_catalog.min(pg_catalog.abs(v)) FROM pg_catalog.pg_stats AS p, "
-        f"LATERAL pg_catalog.unnest({kept}) AS v WHERE p.schemaname = {literal(schema)} "
-        f"AND p.tablename = {literal(table)} AND p.attname = {literal(column)}"
-    )
-
-
-def sizes_from(values: Sequence[str | None]) -> list[Sizes]:
-    """What the query gave."""
-    columns = len(values) // 2
-    return [Sizes(*pair) for pair in zip(values[:columns], values[columns:], strict=True)]
-
-
-def never_zero(form: Form, sizes: Sizes) -> bool:
-    """Whether a number that is guarded against NaN seems to be neither that nor 0."""
-    if form.unguarded is None or sizes.largest is None or sizes.least is None:
-        return False
-    largest = Decimal(sizes.largest)
-    return largest.is_finite() and 0 < largest <= Decimal(sizes.least) * NOT_NEAR_ZERO
 
 
 def narrowed(duckdb_type: str, largest: str | None) -> str | None:
