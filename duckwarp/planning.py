@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
+from duckwarp.engine.form import Form
 from duckwarp.engine.geo import file_key
 from duckwarp.engine.layout import (
     WITH_CTID,
@@ -37,7 +38,7 @@ from duckwarp.engine.measure import (
 from duckwarp.engine.plan import ExportPlan, PlannedColumn, build_plan, names_objects
 from duckwarp.engine.quoting import identifier
 from duckwarp.engine.statements import server_query
-from duckwarp.engine.types import SIGNED_TYPES, Facts, Form
+from duckwarp.engine.types import SIGNED_TYPES, Facts
 from duckwarp.errors import SourceError, ValueNotKept
 from duckwarp.sampling import looked_at
 from duckwarp.settings import Settings, SpecialValues

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.codes import SampledText, coded_texts, may_have_codes, sampling_query
+from duckwarp.engine.form import Form
 from duckwarp.engine.layout import RANGES_SINCE, WITH_CTID
 from duckwarp.engine.magnitudes import Sizes, is_looked_at, never_zero, sizes_from, sizes_query
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.narrowing import narrowed
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.engine.quoting import identifier
-from duckwarp.engine.types import Form
 from duckwarp.errors import SourceError
 from duckwarp.settings import Order, SortIn
 from duckwarp.source.access import fetch_rows, fetch_values

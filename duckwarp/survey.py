@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from duckwarp.admission import admit
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
+from duckwarp.engine.form import Form
 from duckwarp.engine.memory import check_columns, check_longest, memory_budget
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import resources_of
-from duckwarp.engine.types import Form
 from duckwarp.errors import RelationMissing, SourceError
 from duckwarp.planning import plan_source
 from duckwarp.settings import Settings

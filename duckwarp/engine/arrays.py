@@ -14,6 +14,7 @@ from duckwarp.engine.cells import (
     refuse_invalid_text,
     text_form,
 )
+from duckwarp.engine.form import Form
 from duckwarp.engine.forms import FOREIGN_JSON, checked_json, null_note, scalar_form
 from duckwarp.engine.measure import (
     ELEMENT_ALIAS,
@@ -24,7 +25,7 @@ from duckwarp.engine.measure import (
     SEVERAL_DIMENSIONS,
     specials_of,
 )
-from duckwarp.engine.types import COMPOSITE, TEXT, Form, cast_to, filled
+from duckwarp.engine.types import COMPOSITE, TEXT, cast_to, filled
 from duckwarp.results import KEPT, Loss
 from duckwarp.source.metadata import Column
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from duckwarp.engine import geo
+from duckwarp.engine.form import Form
 from duckwarp.engine.measure import INVALID_ROW, INVALID_TEXT, reference, specials_of
-from duckwarp.engine.types import FALLBACK, Facts, Form, Special, filled
+from duckwarp.engine.types import FALLBACK, Facts, Special, filled
 from duckwarp.errors import SourceError
 from duckwarp.results import KEPT, Loss
 from duckwarp.settings import SpecialValues

@@ -17,6 +17,7 @@ from duckwarp.engine.cells import (
     text_form,
     trap,
 )
+from duckwarp.engine.form import Form, Raw, Unguarded
 from duckwarp.engine.measure import is_numeric
 from duckwarp.engine.numbers import DecimalType
 from duckwarp.engine.types import (
@@ -27,10 +28,7 @@ from duckwarp.engine.types import (
     NEGATIVE_ZERO,
     SIGNED_TYPES,
     TEXT,
-    Form,
-    Raw,
     Rule,
-    Unguarded,
     cast_to,
     filled,
     rule_for,

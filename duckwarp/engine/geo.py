@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from duckwarp.engine.form import GeoColumn
 from duckwarp.engine.quoting import identifier
-from duckwarp.engine.types import Facts, GeoColumn
+from duckwarp.engine.types import Facts
 from duckwarp.source.pgtypes import PgType
 
 EXTENSION = "postgis"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from duckwarp.engine.types import Form
+from duckwarp.engine.form import Form
 from duckwarp.settings import Order, Settings, SortIn
 from duckwarp.sizes import size_text
 from duckwarp.source.pgtypes import ServerTraits

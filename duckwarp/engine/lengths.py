@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from duckwarp.engine.arrays import USUAL_ELEMENTS
+from duckwarp.engine.form import Form
 from duckwarp.engine.layout import is_variable, long_row_bytes
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.types import Form
 
 # The fields of `RowSizes`, in the order in which the query gives them.
 LENGTHS = ("rows", "text_bytes", "squared", "long_bytes", "longest")

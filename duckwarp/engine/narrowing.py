@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from duckwarp.engine.types import Form
+from duckwarp.engine.form import Form
 
 # How many times the largest number of the sample the shorter type has to hold: a copy that stops
 # costs more than ten that are a little shorter save.

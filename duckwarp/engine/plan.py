@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from duckwarp.engine.form import Form
 from duckwarp.engine.layout import Layout, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.types import Form
 from duckwarp.results import Loss
 from duckwarp.settings import Compression, Order, Settings
 from duckwarp.source.pgtypes import ServerTraits

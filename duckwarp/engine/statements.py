@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from duckwarp.engine import codes
+from duckwarp.engine.form import Form, Raw
 from duckwarp.engine.layout import STREAM_ROW_GROUP_BYTES, Reader, dictionary_bytes, is_variable
 from duckwarp.engine.lengths import has_text, length_in_duckdb
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.engine.quoting import file_pattern, identifier, literal
-from duckwarp.engine.types import Form, Raw
 from duckwarp.settings import Compression, Order, SortIn
 
 # The words of the error by which a copy is stopped at a row with more text than was reckoned with.

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from duckwarp.engine.quoting import identifier
-from duckwarp.results import Loss
 from duckwarp.source.pgtypes import PgType
 
 # What was measured of a column on the server: the name of a measure → its value as text.
@@ -72,89 +71,6 @@ class Rule:
 def cast_to(expression: str, types: tuple[str, ...], suffix: str = "") -> str:
     """An expression cast to PostgreSQL's types one after another, each followed by `suffix`."""
     return expression + "".join(f"::{each}{suffix}" for each in types)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoColumn:
-    """The reference system of a column of geometries.
-
-    `srid` is 0 where none is known, the smallest where there are `several`. `spherical` says that
-    edges are arcs on the globe.
-    """
-
-    srid: int
-    several: bool
-    spherical: bool
-
-    @property
-    def note(self) -> str:
-        """The reference system in words."""
-        known = f"SRID {self.srid}" if self.srid else "SRID unknown"
-        return f"{known} and others" if self.several else known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raw:
-    """What may be read in the place of a text, with less work for the server.
-
-    `select` is PostgreSQL's expression; `value` is DuckDB's template of the text, and `length` that
-    of its bytes, over `{d}`.
-    """
-
-    select: str
-    value: str
-    length: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unguarded:
-    """How a number may be read where it is never 0, which the reader takes NaN for.
-
-    `select` is the value without its guard, `nan` PostgreSQL's predicate of what is read as 0.
-    """
-
-    select: str
-    nan: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """How one column is written: a row of the type map made concrete.
-
-    `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`. `raw` and
-    `unguarded` are what may be read in its place where DuckDB reads and sorts it, the latter of a
-    number that is guarded against NaN alone. `casts` are the types that `select` casts the value
-    itself to, None where it does more than that. `losses` says what the file does not keep, `note`
-    what a reader should know besides. `obvious` is False where the type in the file is not the one
-    a reader would expect. `signed_zeros` says that -0.0 has to be kept apart from 0.0, which a
-    dictionary would not. `geo` is there for a column of geometries.
-    """
-
-    select: str
-    duckdb_type: str
-    raw: Raw | None = None
-    unguarded: Unguarded | None = None
-    casts: tuple[str, ...] | None = None
-    value: str = "{d}"
-    order: tuple[str, ...] = ()
-    json: bool = False
-    obvious: bool = True
-    width_bytes: int = 8
-    losses: tuple[Loss, ...] = ()
-    note: str | None = None
-    signed_zeros: bool = False
-    geo: GeoColumn | None = None
-
-    @property
-    def shown_type(self) -> str:
-        """The type in the file as a person writes it."""
-        return "JSON" if self.json else self.duckdb_type
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the column should know, as sentences."""
-        losses = tuple(loss.sentence for loss in self.losses)
-        return losses if self.note is None else (*losses, self.note)
 
 
 TEXT = ("pg_catalog.text",)

@@ -15,7 +15,7 @@ from duckwarp.version import __version__
 
 if TYPE_CHECKING:
     from duckwarp.doctor import Diagnosis
-    from duckwarp.engine.types import Form
+    from duckwarp.engine.form import Form
     from duckwarp.profiling import FileProfile
     from duckwarp.source.metadata import Column
     from duckwarp.source.registry import Source

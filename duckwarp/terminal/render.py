@@ -21,7 +21,7 @@ from duckwarp.terminal.report import STATE_STYLES
 
 if TYPE_CHECKING:
     from duckwarp.demo import DemoDatabase
-    from duckwarp.engine.types import Form
+    from duckwarp.engine.form import Form
     from duckwarp.source.metadata import Column
     from duckwarp.source.registry import Source
     from duckwarp.survey import PlannedSource, SourceDescription

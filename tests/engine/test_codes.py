@@ -19,10 +19,10 @@ from duckwarp.engine.codes import (
     coded_texts,
     may_have_codes,
 )
+from duckwarp.engine.form import Form
 from duckwarp.engine.plan import explain
 from duckwarp.engine.quoting import literal
 from duckwarp.engine.statements import copy_statement
-from duckwarp.engine.types import Form
 from tests.engine.test_plan import integer, plan_for, relation, text
 
 TEXT = Form(select="r.v", duckdb_type="VARCHAR")

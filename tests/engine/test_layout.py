@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from duckwarp.engine.form import Form
 from duckwarp.engine.layout import (
     DUCKDB_SORT_MIN_BYTES,
     DUCKDB_SORT_ROW_BYTES,
@@ -32,7 +33,6 @@ from duckwarp.engine.layout import (
     ranges_of,
     row_group_rows,
 )
-from duckwarp.engine.types import Form
 from duckwarp.settings import MIN_MEMORY_BYTES, Order, Settings, SortIn
 from duckwarp.source.pgtypes import ServerTraits
 from duckwarp.source.relations import Relation, RelationKind

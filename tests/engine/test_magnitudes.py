@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from duckwarp.engine.form import Form, Unguarded
 from duckwarp.engine.magnitudes import Sizes, never_zero, sizes_from, sizes_query
 from duckwarp.engine.plan import PlannedColumn
-from duckwarp.engine.types import Form, Unguarded
 
 
 def test_the_sizes_of_all_columns_are_asked_for_at_once() -> None:

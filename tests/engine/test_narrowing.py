@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from duckwarp.engine.form import Form
 from duckwarp.engine.narrowing import HEADROOM, may_be_narrowed, narrowed
-from duckwarp.engine.types import Form
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from duckwarp.engine.form import Form
 from duckwarp.engine.layout import RANGE_MIN_BYTES, Resources, layout_of
 from duckwarp.engine.plan import (
     ExportPlan,
@@ -17,7 +18,6 @@ from duckwarp.engine.plan import (
 )
 from duckwarp.engine.quoting import identifier, literal
 from duckwarp.engine.statements import copy_statement, server_query, vector_streams
-from duckwarp.engine.types import Form
 from duckwarp.results import Loss
 from duckwarp.settings import Compression, Order, Settings, SortIn
 from duckwarp.source.pgtypes import ServerTraits
