@@ -65,7 +65,8 @@ class Gate:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
+        # A socket that is closed meanwhile, at the end, is no descriptor any more: ValueError.
+        with contextlib.suppress(OSError, ValueError), client:
             first = client.recv(8, socket.MSG_PEEK | socket.MSG_WAITALL)
             if first == SSL_REQUEST:
                 client.recv(8)
