@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from duckwarp.output.journal import CATALOG_NAMES
+from duckwarp.store.journal import CATALOG_NAMES
 
 
 @contextlib.contextmanager

@@ -91,7 +91,8 @@ def _run(dsn: str, table: str, bare: bool) -> float:
 
 def _export(dsn: str, table: str, bare: str) -> None:
     """The worker: one export, its time and its peak memory as JSON."""
-    from duckwarp import EventStore, Selection, Settings, planning, run_export
+    from duckwarp import EventStore, Selection, Settings, run_export
+    from duckwarp.engine import planning
     from duckwarp.engine.types import RULES
 
     if bare == "True":

@@ -8,7 +8,7 @@ from benchmarks import tables
 from benchmarks.plots import MEMORY_PLOT, ROWS_PLOT
 from benchmarks.results import Environment, Results
 from benchmarks.verdicts import verdicts
-from duckwarp.sizes import size_text
+from duckwarp.model.sizes import size_text
 
 NAME = "performance.md"
 

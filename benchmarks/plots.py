@@ -10,7 +10,7 @@ from benchmarks.figures import figures
 from benchmarks.results import Results
 from benchmarks.scenarios import MEMORIES, MEMORY, PEERS, ROWS
 from benchmarks.tables import figures_at_rows
-from duckwarp.sizes import parse_size
+from duckwarp.model.sizes import parse_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

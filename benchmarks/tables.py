@@ -9,7 +9,7 @@ from benchmarks.figures import Figures, figures, floor, grouped, wall
 from benchmarks.results import Costs, Results
 from benchmarks.scenarios import BOUNDS, HEAVY, MEMORIES, MEMORY, ORDINARY, PEERS, ROWS
 from benchmarks.verdicts import Verdict
-from duckwarp.sizes import parse_size, size_text
+from duckwarp.model.sizes import parse_size, size_text
 
 NOTHING = "-"
 FAILED = "failed"

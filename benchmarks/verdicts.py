@@ -17,7 +17,7 @@ from benchmarks.contestants.registry import (
 from benchmarks.figures import figures, floor, wall
 from benchmarks.results import Results
 from benchmarks.scenarios import BOUNDS, HEAVY, MEMORY, ORDINARY
-from duckwarp.sizes import parse_size
+from duckwarp.model.sizes import parse_size
 
 FLOOR_RATIO = 1.2
 ADBC_RATIO = 0.7

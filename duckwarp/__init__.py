@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from duckwarp.version import __version__
+from duckwarp.model.version import __version__
 
 if TYPE_CHECKING:
-    from duckwarp.errors import DuckwarpError
-    from duckwarp.events import (
+    from duckwarp.export.run import (
+        export_publication_to_parquet,
+        export_source_to_parquet,
+        run_export,
+    )
+    from duckwarp.model.errors import DuckwarpError
+    from duckwarp.model.events import (
         Event,
         EventLevel,
         EventSink,
@@ -19,38 +24,33 @@ if TYPE_CHECKING:
         EventType,
         create_event,
     )
-    from duckwarp.exporter import (
-        export_publication_to_parquet,
-        export_source_to_parquet,
-        run_export,
-    )
-    from duckwarp.results import ExportResult, RunReport
-    from duckwarp.settings import Compression, Settings, SpecialValues
-    from duckwarp.source.registry import Selection
-    from duckwarp.verify import verify_files, verify_published
-    from duckwarp.verifying.verdicts import Agreement, VerificationReport
+    from duckwarp.model.results import ExportResult, RunReport
+    from duckwarp.model.settings import Compression, Settings, SpecialValues
+    from duckwarp.model.source import Selection
+    from duckwarp.verify.published import verify_files, verify_published
+    from duckwarp.verify.verdicts import Agreement, VerificationReport
 
 _HOMES = {
-    "Agreement": "duckwarp.verifying.verdicts",
-    "Compression": "duckwarp.settings",
-    "DuckwarpError": "duckwarp.errors",
-    "Event": "duckwarp.events",
-    "EventLevel": "duckwarp.events",
-    "EventSink": "duckwarp.events",
-    "EventStore": "duckwarp.events",
-    "EventType": "duckwarp.events",
-    "ExportResult": "duckwarp.results",
-    "RunReport": "duckwarp.results",
-    "Selection": "duckwarp.source.registry",
-    "Settings": "duckwarp.settings",
-    "SpecialValues": "duckwarp.settings",
-    "create_event": "duckwarp.events",
-    "export_publication_to_parquet": "duckwarp.exporter",
-    "export_source_to_parquet": "duckwarp.exporter",
-    "run_export": "duckwarp.exporter",
-    "VerificationReport": "duckwarp.verifying.verdicts",
-    "verify_files": "duckwarp.verify",
-    "verify_published": "duckwarp.verify",
+    "Agreement": "duckwarp.verify.verdicts",
+    "Compression": "duckwarp.model.settings",
+    "DuckwarpError": "duckwarp.model.errors",
+    "Event": "duckwarp.model.events",
+    "EventLevel": "duckwarp.model.events",
+    "EventSink": "duckwarp.model.events",
+    "EventStore": "duckwarp.model.events",
+    "EventType": "duckwarp.model.events",
+    "ExportResult": "duckwarp.model.results",
+    "RunReport": "duckwarp.model.results",
+    "Selection": "duckwarp.model.source",
+    "Settings": "duckwarp.model.settings",
+    "SpecialValues": "duckwarp.model.settings",
+    "create_event": "duckwarp.model.events",
+    "export_publication_to_parquet": "duckwarp.export.run",
+    "export_source_to_parquet": "duckwarp.export.run",
+    "run_export": "duckwarp.export.run",
+    "VerificationReport": "duckwarp.verify.verdicts",
+    "verify_files": "duckwarp.verify.published",
+    "verify_published": "duckwarp.verify.published",
 }
 
 __all__ = [

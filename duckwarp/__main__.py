@@ -1,5 +1,5 @@
 """`python -m duckwarp` is the command `duckwarp`."""
 
-from duckwarp.cli import main
+from duckwarp.cli.app import main
 
 main()

@@ -48,8 +48,8 @@ def _no_connection_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried soon."""
-    monkeypatch.setattr("duckwarp.retrying.FIRST_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr("duckwarp.retrying.JITTER_SECONDS", 0.01)
+    monkeypatch.setattr("duckwarp.export.retry.FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("duckwarp.export.retry.JITTER_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="session")

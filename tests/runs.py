@@ -16,12 +16,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from duckwarp.events import Event, EventLevel, EventType
-from duckwarp.exporter import run_export
-from duckwarp.output.journal import CATALOG_NAMES
-from duckwarp.results import ExportResult, RunReport
-from duckwarp.settings import Settings
-from duckwarp.source.registry import Selection
+from duckwarp.export.run import run_export
+from duckwarp.model.events import Event, EventLevel, EventType
+from duckwarp.model.results import ExportResult, RunReport
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
+from duckwarp.store.journal import CATALOG_NAMES
 from tests.support import Database
 
 Reaction = Callable[[Event], None]

@@ -197,7 +197,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     source = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
     at_start = {each.imported for each in imports_in(source, "__init__", at_start_only=True)}
     assert {name for name in at_start if name.startswith("duckwarp")} == {
-        "duckwarp.version.__version__"
+        "duckwarp.model.version.__version__"
     }
 
 

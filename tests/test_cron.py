@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from duckwarp.cli.usage import ExitCode
 from duckwarp.doctor import Status, diagnose
-from duckwarp.events import EventType
-from duckwarp.results import SourceState
-from duckwarp.settings import Settings
-from duckwarp.source.registry import Selection
-from duckwarp.terminal.usage import ExitCode
+from duckwarp.model.events import EventType
+from duckwarp.model.results import SourceState
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
 from tests.conftest import RoleMaker
 from tests.support import Database, Role
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp.output.staging import STAGING_FOLDER
-from duckwarp.source.registry import Selection
+from duckwarp.model.source import Selection
+from duckwarp.store.staging import STAGING_FOLDER
 from tests.runs import column_values, export, published_files
 from tests.support import Database
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from duckwarp.settings import MIN_MEMORY_BYTES
-from duckwarp.sizes import parse_size, size_text
+from duckwarp.model.settings import MIN_MEMORY_BYTES
+from duckwarp.model.sizes import parse_size, size_text
 from tests.support import Database
 from tests.types.harness import scratch_database
 

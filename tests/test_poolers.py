@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from duckwarp.errors import ConnectionFailed
-from duckwarp.settings import Settings
-from duckwarp.source.registry import Selection
-from duckwarp.survey import list_sources
+from duckwarp.export.preview import list_sources
+from duckwarp.model.errors import ConnectionFailed
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
 from tests.poolers import needs_pgbouncer, pgbouncer
 from tests.runs import Recorder, by_code, export, published_files
 from tests.support import Database

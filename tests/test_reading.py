@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from duckwarp import sampling
+from duckwarp.engine import sampling
 from duckwarp.engine.plan import PlannedColumn, explain
 from duckwarp.engine.statements import server_query
-from duckwarp.results import SourceOutcome
-from duckwarp.settings import Settings, SortIn
-from duckwarp.source.registry import Selection
-from duckwarp.survey import plan_export
+from duckwarp.export.preview import plan_export
+from duckwarp.model.results import SourceOutcome
+from duckwarp.model.settings import Settings, SortIn
+from duckwarp.model.source import Selection
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.runs import Recorder, export
 from tests.support import Database

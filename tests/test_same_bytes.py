@@ -20,14 +20,14 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from duckwarp import copying, sampling
 from duckwarp.demo.server import embedded_server
-from duckwarp.engine import codes, layout
+from duckwarp.engine import codes, layout, sampling
 from duckwarp.engine.copy import CopyJob, start_copy
 from duckwarp.engine.session import Running, Session
-from duckwarp.settings import MIN_MEMORY_BYTES, Settings, SortIn
-from duckwarp.source.registry import Selection
-from duckwarp.survey import plan_export
+from duckwarp.export import copy as copying
+from duckwarp.export.preview import plan_export
+from duckwarp.model.settings import MIN_MEMORY_BYTES, Settings, SortIn
+from duckwarp.model.source import Selection
 from tests.conftest import TEST_DSN, DatabaseMaker
 from tests.runs import Recorder, column_values, export, reading_over
 from tests.support import Database

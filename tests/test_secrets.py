@@ -56,14 +56,14 @@ SCHEMA = """
 
 # Faults of duckwarp that say all they know: in one source, and in the whole run.
 SOURCE_FAULT = """
-import duckwarp.preparing as preparing
+import duckwarp.export.source as preparing
 def broken(snapshot, source, columns, settings):
     address = snapshot.address
     raise ValueError(f"{address.password} {address.parameters} {settings.dsn} {address.password!r}")
 preparing.admit = broken
 """
 RUN_FAULT = """
-import duckwarp.exporter as exporter
+import duckwarp.export.run as exporter
 def broken(address, *rest):
     raise ValueError(f"{address.password} in {address.parameters} or {address.password!r}")
 exporter.open_session = broken
@@ -73,7 +73,7 @@ exporter.open_session = broken
 # Another run, as it is for this one: a lock is not shared with oneself.
 HOLDER = """
 import pathlib, sys
-from duckwarp.output.lock import hold
+from duckwarp.store.lock import hold
 base = pathlib.Path(sys.argv[sys.argv.index("--output") + 1]) / ".duckwarp"
 base.mkdir(parents=True)
 held = hold(base, run_id="other")
@@ -308,7 +308,7 @@ def channels_of(
     out = [] if "--output" in failure.arguments else ["--output", str(folder / "out")]
     record = ["--events", "--log-file", "--metrics-file"]
     files = [word for option in record for word in (option, str(folder / f"{option[2:]}.record"))]
-    program = f"{failure.fault}\nfrom duckwarp.cli import main\nmain()"
+    program = f"{failure.fault}\nfrom duckwarp.cli.app import main\nmain()"
     start = ["-c", program] if failure.fault else ["-m", "duckwarp"]
     how = ["--json", "--verbose"]
     if failure.is_export:

@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from duckwarp.errors import ConnectionFailed
-from duckwarp.events import Event, EventType
-from duckwarp.source.registry import Selection
+from duckwarp.model.errors import ConnectionFailed
+from duckwarp.model.events import Event, EventType
+from duckwarp.model.source import Selection
 from tests.runs import Recorder, by_code, column_values, export, published_files
 from tests.servers import Server, needs_programs, own_server, standby_of
 from tests.support import dsn_with

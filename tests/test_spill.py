@@ -16,17 +16,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from duckwarp import copying
 from duckwarp.engine import layout, memory
 from duckwarp.engine.copy import CopyJob, start_copy
 from duckwarp.engine.session import Running, Session
-from duckwarp.errors import OutputUnusable
-from duckwarp.events import Event, EventType
-from duckwarp.output import space
-from duckwarp.output.staging import STAGING_FOLDER
-from duckwarp.settings import MIN_MEMORY_BYTES
-from duckwarp.sizes import size_text
-from duckwarp.source.registry import Selection
+from duckwarp.export import copy as copying
+from duckwarp.model.errors import OutputUnusable
+from duckwarp.model.events import Event, EventType
+from duckwarp.model.settings import MIN_MEMORY_BYTES
+from duckwarp.model.sizes import size_text
+from duckwarp.model.source import Selection
+from duckwarp.store import space
+from duckwarp.store.staging import STAGING_FOLDER
 from tests.runs import Recorder, export, published_files
 from tests.support import Database
 from tests.types.harness import scratch_database

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from duckwarp.demo.publication import create_publication
 from duckwarp.demo.server import embedded_server
-from duckwarp.errors import RunError, UsageError
+from duckwarp.model.errors import RunError, UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

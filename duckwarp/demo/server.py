@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 import psutil
 
-from duckwarp.errors import RunError
+from duckwarp.model.errors import RunError
 
 # The path of a Unix socket has 104 bytes on macOS and the BSDs, 108 on Linux, its end included.
 SOCKET_PATH_BYTES = 103

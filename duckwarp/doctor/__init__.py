@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from duckwarp.doctor import machine, server, sources
 from duckwarp.doctor.checks import Check, Diagnosis, Status, Step, made
 from duckwarp.doctor.examination import Examination
-from duckwarp.settings import Settings
-from duckwarp.source.registry import Selection
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
 
 __all__ = ["Check", "Diagnosis", "Status", "diagnose"]
 

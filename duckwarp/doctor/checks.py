@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from duckwarp.errors import DuckwarpError
+from duckwarp.model.errors import DuckwarpError
 
 T = TypeVar("T")
 

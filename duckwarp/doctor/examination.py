@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.memory import Budget
-from duckwarp.settings import Settings
-from duckwarp.source.reach import Reach
-from duckwarp.source.registry import Selection, Source
-from duckwarp.source.server import ServerFacts
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection, Source
+from duckwarp.postgres.poolers import Reach
+from duckwarp.postgres.server import ServerFacts
 
 if TYPE_CHECKING:
     import psycopg

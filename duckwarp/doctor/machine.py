@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from duckwarp.cataloguing import shown
+from duckwarp.catalog.update import shown
 from duckwarp.doctor.checks import Check, failed, ok, warning
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine.layout import IN_MEMORY_SHARE, SPILL_FACTOR, SPILL_SHARE
 from duckwarp.engine.memory import free_memory_bytes, memory_budget
 from duckwarp.engine.session import extension_version
-from duckwarp.errors import CatalogMissing, CatalogUnusable, RunError
-from duckwarp.output.folder import (
+from duckwarp.model.errors import CatalogMissing, CatalogUnusable, RunError
+from duckwarp.model.settings import Order, SortIn
+from duckwarp.model.sizes import size_text
+from duckwarp.model.source import Source
+from duckwarp.store.folder import (
     disk_of,
     existing,
     leftovers,
     published_bytes,
     try_to_write,
 )
-from duckwarp.output.staging import STAGING_FOLDER
-from duckwarp.settings import Order, SortIn
-from duckwarp.sizes import size_text
-from duckwarp.source.registry import Source
+from duckwarp.store.staging import STAGING_FOLDER
 
 
 def extension(_: Examination) -> Iterator[Check]:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from duckwarp.doctor.checks import Check, failed, ok, warning
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine.layout import RANGES_SINCE
-from duckwarp.errors import ConnectionFailed
-from duckwarp.settings import MIN_CONNECTIONS
-from duckwarp.source.reach import Pooler, Reach, examining
-from duckwarp.source.server import ServerFacts, clock_of, server_facts
+from duckwarp.model.errors import ConnectionFailed
+from duckwarp.model.settings import MIN_CONNECTIONS
+from duckwarp.postgres.poolers import Pooler, Reach, examining
+from duckwarp.postgres.server import ServerFacts, clock_of, server_facts
 
 # The first version that the tests cover.
 OLDEST_VERSION = 120000

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from duckwarp.doctor.checks import Check, failed, ok, warning
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine.memory import check_columns
-from duckwarp.engine.quoting import identifier
-from duckwarp.errors import SourceError
-from duckwarp.output.staging import check_code
-from duckwarp.settings import MIN_MEMORY_BYTES
-from duckwarp.sizes import size_text
-from duckwarp.source.access import check_access, probe
-from duckwarp.source.metadata import Column, describe
-from duckwarp.source.registry import Selection, Source, find_sources
+from duckwarp.files.quoting import identifier
+from duckwarp.model.column import Column
+from duckwarp.model.errors import SourceError
+from duckwarp.model.settings import MIN_MEMORY_BYTES
+from duckwarp.model.sizes import size_text
+from duckwarp.model.source import Selection, Source
+from duckwarp.postgres.access import check_access, probe
+from duckwarp.postgres.columns import describe
+from duckwarp.postgres.registry import find_sources
+from duckwarp.store.staging import check_code
 
 if TYPE_CHECKING:
-    from duckwarp.source.relations import Relation
+    from duckwarp.model.relation import Relation
 
 _LOCK_NOT_AVAILABLE = "55P03"
 

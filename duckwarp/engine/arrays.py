@@ -26,8 +26,8 @@ from duckwarp.engine.measure import (
     specials_of,
 )
 from duckwarp.engine.types import COMPOSITE, TEXT, cast_to, filled
-from duckwarp.results import KEPT, Loss
-from duckwarp.source.metadata import Column
+from duckwarp.model.column import Column
+from duckwarp.model.results import KEPT, Loss
 
 USUAL_ELEMENTS = 4  # of a list, for the size of row groups
 

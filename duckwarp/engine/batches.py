@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from duckwarp.errors import SourceError
+from duckwarp.model.errors import SourceError
 
 # What each of DuckDB's threads needs for a column that becomes text: a few vectors. With 1,600
 # columns 75 kB of each were enough.

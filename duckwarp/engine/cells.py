@@ -13,11 +13,11 @@ from duckwarp.engine import geo
 from duckwarp.engine.form import Form
 from duckwarp.engine.measure import INVALID_ROW, INVALID_TEXT, reference, specials_of
 from duckwarp.engine.types import FALLBACK, Facts, Special, filled
-from duckwarp.errors import SourceError
-from duckwarp.results import KEPT, Loss
-from duckwarp.settings import SpecialValues
-from duckwarp.source.metadata import Column
-from duckwarp.source.pgtypes import PgType, ServerTraits
+from duckwarp.model.column import Column
+from duckwarp.model.errors import SourceError
+from duckwarp.model.pg_type import PgType, ServerTraits
+from duckwarp.model.results import KEPT, Loss
+from duckwarp.model.settings import SpecialValues
 
 AS_NULL = "written as NULL"
 AS_TEXT = f"{KEPT} the whole column is text"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from duckwarp.engine.form import Form
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.quoting import literal
+from duckwarp.files.quoting import literal
 
 # Codes and the gaps between them take a byte together. A text of two letters is as long as its
 # code, and where a few texts in a hundred have none, codes cost more than they save.

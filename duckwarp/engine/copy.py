@@ -34,8 +34,8 @@ from duckwarp.engine.statements import (
     zeros_query,
 )
 from duckwarp.engine.streaming import byte_stream
-from duckwarp.errors import DiskFull, ServerSaid, SourceError
-from duckwarp.settings import Order
+from duckwarp.model.errors import DiskFull, ServerSaid, SourceError
+from duckwarp.model.settings import Order
 
 if TYPE_CHECKING:
     import psycopg

@@ -20,7 +20,7 @@ from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.Thrift import TException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-from duckwarp.footerbytes import MAGIC, TAIL_BYTES, read_footer
+from duckwarp.files.footerbytes import MAGIC, TAIL_BYTES, read_footer
 
 # Field numbers of the structs on the way to what is changed.
 _FILE_SCHEMA, _FILE_ROW_GROUPS = 2, 4

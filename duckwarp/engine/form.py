@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duckwarp.results import Loss
+from duckwarp.model.results import Loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

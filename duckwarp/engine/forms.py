@@ -33,9 +33,9 @@ from duckwarp.engine.types import (
     filled,
     rule_for,
 )
-from duckwarp.results import Loss
-from duckwarp.source.metadata import Column
-from duckwarp.source.pgtypes import PgType
+from duckwarp.model.column import Column
+from duckwarp.model.pg_type import PgType
+from duckwarp.model.results import Loss
 
 _CHARACTER = "bpchar"
 _ONE_CHARACTER = 5  # the modifier of character(1)

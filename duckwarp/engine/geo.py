@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from duckwarp.engine.form import GeoColumn
-from duckwarp.engine.quoting import identifier
 from duckwarp.engine.types import Facts
-from duckwarp.source.pgtypes import PgType
+from duckwarp.files.quoting import identifier
+from duckwarp.model.pg_type import PgType
 
 EXTENSION = "postgis"
 TYPES = ("geometry", "geography")

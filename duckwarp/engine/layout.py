@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from duckwarp.engine.form import Form
-from duckwarp.settings import Order, Settings, SortIn
-from duckwarp.sizes import size_text
-from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.relations import Relation, RelationKind
+from duckwarp.model.pg_type import ServerTraits
+from duckwarp.model.relation import Relation, RelationKind
+from duckwarp.model.settings import Order, Settings, SortIn
+from duckwarp.model.sizes import size_text
 
 # DuckDB's own default, and the largest: readers expect row groups of about this size.
 MAX_ROW_GROUP_ROWS = 122_880

@@ -13,7 +13,7 @@ from decimal import Decimal
 from duckwarp.engine.form import Form
 from duckwarp.engine.narrowing import may_be_narrowed
 from duckwarp.engine.plan import PlannedColumn
-from duckwarp.engine.quoting import literal
+from duckwarp.files.quoting import literal
 
 # How many times the least number of the sample the largest may be where 0 is not to be reckoned
 # with: a search for NaN, if there is one, costs as much as three guards save.

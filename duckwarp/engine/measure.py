@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from duckwarp.engine import geo, numbers
-from duckwarp.engine.quoting import identifier, literal
 from duckwarp.engine.types import FALLBACK, Facts, Special, filled, rule_for
-from duckwarp.source.metadata import Column
-from duckwarp.source.pgtypes import PgType, ServerTraits
+from duckwarp.files.quoting import identifier, literal
+from duckwarp.model.column import Column
+from duckwarp.model.pg_type import PgType, ServerTraits
 
 RELATION_ALIAS = "r"
 ELEMENT_ALIAS = "e"

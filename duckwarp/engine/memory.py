@@ -19,9 +19,9 @@ from duckwarp.engine.layout import (
     LONGEST_FACTOR,
     WRITER_BYTES,
 )
-from duckwarp.errors import RunError, SourceError
-from duckwarp.settings import MIN_MEMORY_BYTES, Settings
-from duckwarp.sizes import size_text
+from duckwarp.model.errors import RunError, SourceError
+from duckwarp.model.settings import MIN_MEMORY_BYTES, Settings
+from duckwarp.model.sizes import size_text
 
 DEFAULT_BYTES = 1_000_000_000
 FREE_SHARE = 0.5

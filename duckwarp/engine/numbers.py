@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from duckwarp.engine.types import Facts, Special
-from duckwarp.source.pgtypes import PgType, numeric_precision
+from duckwarp.model.pg_type import PgType
+from duckwarp.postgres.types import numeric_precision
 
 NARROW_PRECISION = 18  # the largest that fits 64 bits
 WIDE_PRECISION = 38  # the largest that fits 128 bits, and that DuckDB and Arrow have

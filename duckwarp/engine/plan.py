@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from duckwarp.engine.form import Form
 from duckwarp.engine.layout import Layout, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.results import Loss
-from duckwarp.settings import Compression, Order, Settings
-from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import Source
+from duckwarp.model.pg_type import ServerTraits
+from duckwarp.model.results import Loss
+from duckwarp.model.settings import Compression, Order, Settings
+from duckwarp.model.source import Source
 
 # Server encodings in which text in the order of its bytes is in the order of its code points, and
 # so in that of UTF-8; SQL_ASCII is passed on only where it is UTF-8.

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from duckwarp.engine.quoting import file_pattern, identifier
+from duckwarp.files.quoting import file_pattern, identifier
 
 BINS = 20
 COUNTED_VALUES = 100_000  # different values of more than that are estimated

@@ -20,12 +20,12 @@ import duckdb
 
 from duckwarp.engine.layout import Resources
 from duckwarp.engine.memory import Budget
-from duckwarp.engine.quoting import identifier, literal
-from duckwarp.errors import ConnectionFailed, ExtensionMissing, RunError
-from duckwarp.redaction import without_passwords
-from duckwarp.settings import ServerAddress, Settings, Spill
-from duckwarp.source.connection import joined_conninfo, with_advice
-from duckwarp.source.faults import refusal_noted
+from duckwarp.files.quoting import identifier, literal
+from duckwarp.model.errors import ConnectionFailed, ExtensionMissing, RunError
+from duckwarp.model.redaction import without_passwords
+from duckwarp.model.settings import ServerAddress, Settings, Spill
+from duckwarp.postgres.connection import joined_conninfo, with_advice
+from duckwarp.postgres.faults import refusal_noted
 
 T = TypeVar("T")
 P = ParamSpec("P")

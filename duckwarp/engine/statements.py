@@ -11,8 +11,8 @@ from duckwarp.engine.layout import STREAM_ROW_GROUP_BYTES, Reader, dictionary_by
 from duckwarp.engine.lengths import has_text, length_in_duckdb
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
-from duckwarp.engine.quoting import file_pattern, identifier, literal
-from duckwarp.settings import Compression, Order, SortIn
+from duckwarp.files.quoting import file_pattern, identifier, literal
+from duckwarp.model.settings import Compression, Order, SortIn
 
 # The words of the error by which a copy is stopped at a row with more text than was reckoned with.
 LONG_ROW = "duckwarp met a long row"

@@ -14,7 +14,7 @@ from duckwarp.engine.layout import BATCH_BYTES
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import Session
 from duckwarp.engine.statements import server_query
-from duckwarp.source.snapshot import within_snapshot
+from duckwarp.postgres.snapshot import within_snapshot
 
 if TYPE_CHECKING:
     import psycopg

@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duckwarp.engine.quoting import identifier
-from duckwarp.source.pgtypes import PgType
+from duckwarp.files.quoting import identifier
+from duckwarp.model.pg_type import PgType
 
 # What was measured of a column on the server: the name of a measure → its value as text.
 Facts = Mapping[str, str | None]

@@ -18,7 +18,7 @@ from itertools import accumulate
 import pyarrow as pa
 
 from duckwarp.engine.wiretypes import ReadColumn, WireType, schema_of
-from duckwarp.errors import SourceError
+from duckwarp.model.errors import SourceError
 
 # A row of fields, each the bytes of a value or None for NULL.
 Row = tuple[bytes | None, ...]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from duckwarp.engine.numbers import WIDE_PRECISION, DecimalType
-from duckwarp.errors import SourceError
-from duckwarp.source.pgtypes import numeric_precision
+from duckwarp.model.errors import SourceError
+from duckwarp.postgres.types import numeric_precision
 
 _DAYS_TO_2000 = 10_957
 _MICROSECONDS_TO_2000 = _DAYS_TO_2000 * 86_400_000_000

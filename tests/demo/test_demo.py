@@ -11,7 +11,7 @@ from psycopg import sql
 
 from duckwarp.demo import demo_database
 from duckwarp.demo.publication import create_publication
-from duckwarp.errors import RunError
+from duckwarp.model.errors import RunError
 from tests.conftest import DatabaseMaker
 from tests.support import Database, dsn_with
 

@@ -19,7 +19,7 @@ import pytest
 
 from duckwarp.demo import demo_database
 from duckwarp.demo.server import EmbeddedServer, embedded_server
-from duckwarp.errors import RunError
+from duckwarp.model.errors import RunError
 
 pytestmark = pytest.mark.embedded
 

@@ -12,21 +12,21 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from duckwarp.cli import main
+from duckwarp.cli.app import main
 from duckwarp.demo.server import embedded_server
 from duckwarp.doctor import STEPS, Check, Diagnosis, Status, diagnose, machine, server
 from duckwarp.doctor.checks import Step, made
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine import session
-from duckwarp.output.folder import Disk
-from duckwarp.output.journal import JOURNAL_NAME
-from duckwarp.output.staging import STAGING_FOLDER, open_staging
-from duckwarp.settings import MIN_MEMORY_BYTES, Settings
-from duckwarp.sizes import size_text
-from duckwarp.source import reach as reaching
-from duckwarp.source import server as asking
-from duckwarp.source.registry import Selection
-from duckwarp.source.server import ServerFacts, server_facts
+from duckwarp.model.settings import MIN_MEMORY_BYTES, Settings
+from duckwarp.model.sizes import size_text
+from duckwarp.model.source import Selection
+from duckwarp.postgres import poolers as reaching
+from duckwarp.postgres import server as asking
+from duckwarp.postgres.server import ServerFacts, server_facts
+from duckwarp.store.folder import Disk
+from duckwarp.store.journal import JOURNAL_NAME
+from duckwarp.store.staging import STAGING_FOLDER, open_staging
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.doctor.conftest import balancer, free_port
 from tests.poolers import needs_pgbouncer, pgbouncer

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from duckwarp.doctor import Check, Diagnosis, Status, diagnose
-from duckwarp.settings import Settings
-from duckwarp.source.registry import Selection
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
 from tests.servers import Server, needs_programs, own_server, standby_of
 
 pytestmark = [pytest.mark.standby, needs_programs]

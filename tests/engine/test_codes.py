@@ -21,8 +21,8 @@ from duckwarp.engine.codes import (
 )
 from duckwarp.engine.form import Form
 from duckwarp.engine.plan import explain
-from duckwarp.engine.quoting import literal
 from duckwarp.engine.statements import copy_statement
+from duckwarp.files.quoting import literal
 from tests.engine.test_plan import integer, plan_for, relation, text
 
 TEXT = Form(select="r.v", duckdb_type="VARCHAR")

@@ -33,9 +33,9 @@ from duckwarp.engine.layout import (
     ranges_of,
     row_group_rows,
 )
-from duckwarp.settings import MIN_MEMORY_BYTES, Order, Settings, SortIn
-from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.relations import Relation, RelationKind
+from duckwarp.model.pg_type import ServerTraits
+from duckwarp.model.relation import Relation, RelationKind
+from duckwarp.model.settings import MIN_MEMORY_BYTES, Order, Settings, SortIn
 
 MB = 1_000_000
 VECTOR = 2_048

@@ -13,12 +13,12 @@ from duckwarp.engine.form import Form
 from duckwarp.engine.layout import is_variable, long_row_bytes
 from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, lengths_query
 from duckwarp.engine.plan import ExportPlan
-from duckwarp.engine.quoting import literal
 from duckwarp.engine.session import extension_path
 from duckwarp.engine.statements import received_length, server_query
-from duckwarp.settings import Settings
-from duckwarp.source.registry import Selection
-from duckwarp.survey import plan_export
+from duckwarp.export.preview import plan_export
+from duckwarp.files.quoting import literal
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
 from tests.conftest import DatabaseMaker
 from tests.support import Database, dsn_with
 

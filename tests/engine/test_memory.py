@@ -15,9 +15,9 @@ from duckwarp.engine.memory import (
     free_memory_bytes,
     memory_budget,
 )
-from duckwarp.errors import RunError, SourceError, UsageError
-from duckwarp.settings import MIN_MEMORY_BYTES, Settings
-from duckwarp.sizes import parse_size, size_text
+from duckwarp.model.errors import RunError, SourceError, UsageError
+from duckwarp.model.settings import MIN_MEMORY_BYTES, Settings
+from duckwarp.model.sizes import parse_size, size_text
 
 MB = 1_000_000
 GB = 1000 * MB

@@ -16,13 +16,13 @@ from duckwarp.engine.plan import (
     explain,
     in_one_range,
 )
-from duckwarp.engine.quoting import identifier, literal
 from duckwarp.engine.statements import copy_statement, server_query, vector_streams
-from duckwarp.results import Loss
-from duckwarp.settings import Compression, Order, Settings, SortIn
-from duckwarp.source.pgtypes import ServerTraits
-from duckwarp.source.registry import Source
-from duckwarp.source.relations import Relation, RelationKind
+from duckwarp.files.quoting import identifier, literal
+from duckwarp.model.pg_type import ServerTraits
+from duckwarp.model.relation import Relation, RelationKind
+from duckwarp.model.results import Loss
+from duckwarp.model.settings import Compression, Order, Settings, SortIn
+from duckwarp.model.source import Source
 
 LARGE = RANGE_MIN_BYTES
 BLOCK_BYTES = 8192

@@ -14,10 +14,10 @@ from duckwarp.engine import session
 from duckwarp.engine.layout import Resources
 from duckwarp.engine.memory import Budget
 from duckwarp.engine.session import extension_path, open_session, resources_of
-from duckwarp.errors import ExtensionMissing
-from duckwarp.events import EventType
-from duckwarp.settings import ServerAddress, Settings, Spill
-from duckwarp.source.registry import Selection
+from duckwarp.model.errors import ExtensionMissing
+from duckwarp.model.events import EventType
+from duckwarp.model.settings import ServerAddress, Settings, Spill
+from duckwarp.model.source import Selection
 from tests.runs import Recorder, export, published_files, reading_over
 from tests.support import Database
 

@@ -17,11 +17,11 @@ from psycopg import errors as pg_errors
 from psycopg.pq import TransactionStatus
 
 from duckwarp.engine.cells import GUARD
-from duckwarp.engine.quoting import literal
 from duckwarp.engine.session import extension_path
 from duckwarp.engine.stream import describe_query, stream_projection, stream_reader
 from duckwarp.engine.wiretypes import WireColumn
-from duckwarp.errors import SourceError
+from duckwarp.files.quoting import literal
+from duckwarp.model.errors import SourceError
 from tests.conftest import DatabaseMaker
 from tests.support import dsn_with
 from tests.types.harness import texts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp.results import SourceState
+from duckwarp.model.results import SourceState
 from tests.readers.kinds import FILES, KINDS, Kind, create_tables, right_values
 from tests.types.harness import Text, export, scratch_database
 

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from duckwarp.settings import Compression
+from duckwarp.model.settings import Compression
 from tests.types.harness import SCHEMA, Text, by_duckdb, expected, session, texts
 from tests.types.type_cases import CASES, SETUP, Case, Sql, case
 

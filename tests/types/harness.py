@@ -26,11 +26,11 @@ import pyarrow.parquet as pq
 from psycopg import sql
 
 from duckwarp import EventStore
-from duckwarp.events import Event, EventType
-from duckwarp.exporter import run_export
-from duckwarp.results import RunReport, SourceOutcome, SourceState
-from duckwarp.settings import SESSION_SETTINGS, Settings
-from duckwarp.source.registry import Selection
+from duckwarp.export.run import run_export
+from duckwarp.model.events import Event, EventType
+from duckwarp.model.results import RunReport, SourceOutcome, SourceState
+from duckwarp.model.settings import SESSION_SETTINGS, Settings
+from duckwarp.model.source import Selection
 from tests.support import Database, dsn_with
 
 SCHEMA = "staging"

@@ -22,9 +22,9 @@ import pytest
 from markdown_it import MarkdownIt
 from psycopg import errors as pg_errors
 
-from duckwarp.settings import Settings, SpecialValues
-from duckwarp.source.registry import Selection
-from duckwarp.survey import plan_export
+from duckwarp.export.preview import plan_export
+from duckwarp.model.settings import Settings, SpecialValues
+from duckwarp.model.source import Selection
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.support import Database, Role
 from tests.types.harness import (

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from duckwarp.engine.layout import Resources
+from duckwarp.engine.planning import plan_source
 from duckwarp.engine.statements import server_query
-from duckwarp.planning import plan_source
-from duckwarp.settings import Settings
-from duckwarp.source.metadata import describe
-from duckwarp.source.registry import Selection
-from duckwarp.source.snapshot import open_snapshot
+from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
+from duckwarp.postgres.columns import describe
+from duckwarp.postgres.snapshot import open_snapshot
 from tests.support import Database
 from tests.types.harness import export, file_types
 

@@ -17,7 +17,8 @@ from psycopg import sql
 
 from duckwarp.engine.measure import is_numeric
 from duckwarp.engine.types import FALLBACK, RULES, rule_for
-from duckwarp.source.pgtypes import PgType, load_types
+from duckwarp.model.pg_type import PgType
+from duckwarp.postgres.types import load_types
 from tests.support import Database
 from tests.types.harness import by_pyarrow, export, file_types
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp.errors import SourceError
-from duckwarp.planning import explain_encoding
-from duckwarp.settings import Settings, SpecialValues
-from duckwarp.source.metadata import describe
-from duckwarp.source.registry import Selection, find_sources
-from duckwarp.source.snapshot import server_traits, session
+from duckwarp.engine.planning import explain_encoding
+from duckwarp.model.errors import SourceError
+from duckwarp.model.settings import Settings, SpecialValues
+from duckwarp.model.source import Selection
+from duckwarp.postgres.columns import describe
+from duckwarp.postgres.registry import find_sources
+from duckwarp.postgres.snapshot import server_traits, session
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.support import Database
 from tests.types.harness import READERS, export, sha256, texts

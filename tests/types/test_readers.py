@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from duckwarp.settings import SpecialValues
+from duckwarp.model.settings import SpecialValues
 from tests.support import Database
 from tests.types.harness import Exported, export
 from tests.types.type_cases import CASES, SETUP, SPECIAL_CASES, Sql

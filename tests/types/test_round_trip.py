@@ -17,11 +17,11 @@ import pytest
 from psycopg import errors as pg_errors
 from psycopg import sql
 
-from duckwarp.results import SourceState
-from duckwarp.settings import Settings, SpecialValues
-from duckwarp.source.registry import Selection
-from duckwarp.verify import verify_published
-from duckwarp.verifying.verdicts import Agreement, Verdict
+from duckwarp.model.results import SourceState
+from duckwarp.model.settings import Settings, SpecialValues
+from duckwarp.model.source import Selection
+from duckwarp.verify.published import verify_published
+from duckwarp.verify.verdicts import Agreement, Verdict
 from tests.support import Database
 from tests.types.harness import (
     READERS,

@@ -1,0 +1,264 @@
+"""How a run is followed while it goes on: counters that know no format, and lines of text.
+
+`Tally` takes the events of a run. Displays draw on it: `PlainLines` (cron, a pipe, CI) and `Quiet`
+here, `LiveBars` for a terminal in `bars.py`. What is shown once the run has ended is `report.py`'s
+matter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from duckwarp.cli import wording
+from duckwarp.model.events import Event, EventType
+from duckwarp.model.sizes import size_text
+
+LONG_SOURCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """One source while it is exported.
+
+    `expected_rows` is an estimate that the truth may pass; None where nobody has counted.
+    """
+
+    code: str
+    started_at: datetime
+    expected_rows: int | None = None
+    phase: str = "reading"
+    rows_read: int = 0
+    file_bytes: int = 0
+
+    @property
+    def estimate_holds(self) -> bool:
+        """Whether the estimated number of rows can still be right."""
+        return self.expected_rows is not None and self.rows_read <= self.expected_rows
+
+    def seconds(self, now: datetime) -> float:
+        """How long it has been going on."""
+        return max(0.0, (now - self.started_at).total_seconds())
+
+    def rows_per_second(self, now: datetime) -> float:
+        """Rows read in a second, from the start until now."""
+        seconds = self.seconds(now)
+        return self.rows_read / seconds if seconds else 0.0
+
+    def seconds_left(self, now: datetime) -> float | None:
+        """How long the reading may still take; None where that cannot be told."""
+        rate = self.rows_per_second(now)
+        if self.phase != "reading" or not self.estimate_holds or not rate:
+            return None
+        return ((self.expected_rows or 0) - self.rows_read) / rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Where a run stands: how many sources are ended, how many of them failed, which go on.
+
+    One that has ended may fail after that, when it is put in place.
+    """
+
+    started_at: datetime | None = None
+    sources: int = 0
+    done: int = 0
+    failed: int = 0
+    ended: frozenset[str] = frozenset()
+    under_way: tuple[UnderWay, ...] = ()
+
+    def after(self, event: Event) -> Tally:
+        """The tally once `event` has happened."""
+        context, code = event.context, str(event.context.get("source", ""))
+        match event.event_type, event.stage:
+            case EventType.RUN_STARTED, _:
+                return dataclasses.replace(self, started_at=event.timestamp)
+            case EventType.STAGE_STARTED, "export_batch":
+                return dataclasses.replace(self, sources=self.done + context["sources"])
+            case EventType.STAGE_STARTED, "export":
+                return self._with(
+                    UnderWay(
+                        code=code,
+                        started_at=event.timestamp,
+                        expected_rows=context.get("expected_rows"),
+                    )
+                )
+            case EventType.PROGRESS, "export":
+                return self._ticked(code, event)
+            case ((EventType.STAGE_COMPLETED | EventType.ERROR), "export"):
+                return self._without(code, failed=event.event_type is EventType.ERROR)
+        return self._again(kept=context["sources_done"] > 0) if _restarts(event) else self
+
+    def find(self, code: str) -> UnderWay | None:
+        """The source of that code, if it is being exported."""
+        return next((source for source in self.under_way if source.code == code), None)
+
+    def _again(self, kept: bool) -> Tally:
+        """What stands of a run that begins again: what is done, or nothing."""
+        stands = self if kept else Tally(started_at=self.started_at)
+        return dataclasses.replace(stands, sources=self.sources, under_way=())
+
+    def _with(self, source: UnderWay) -> Tally:
+        others = tuple(other for other in self.under_way if other.code != source.code)
+        return dataclasses.replace(self, under_way=(*others, source))
+
+    def _ticked(self, code: str, event: Event) -> Tally:
+        before = self.find(code)
+        if before is None:
+            return self
+        names = ("phase", "rows_read", "expected_rows", "file_bytes")
+        news = {name: event.context[name] for name in names if name in event.context}
+        now = dataclasses.replace(before, **news)
+        under_way = tuple(now if source is before else source for source in self.under_way)
+        return dataclasses.replace(self, under_way=under_way)
+
+    def _without(self, code: str, failed: bool) -> Tally:
+        # One without a relation may fail before those to export have been counted.
+        done = self.done + (code not in self.ended)
+        return dataclasses.replace(
+            self,
+            sources=max(self.sources, done),
+            done=done,
+            failed=self.failed + failed,
+            ended=self.ended | {code},
+            under_way=tuple(source for source in self.under_way if source.code != code),
+        )
+
+
+def _restarts(event: Event) -> bool:
+    """Whether the run as a whole is tried again."""
+    return event.stage == "retry" and "sources_done" in event.context
+
+
+class Display(Protocol):
+    """What shows a run to a person: a listener of its events, entered before the first one."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def listen(self, event: Event) -> None:
+        """Take one event of the run."""
+
+
+class Quiet:
+    """Says which source failed and why, and nothing else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to close."""
+
+    def listen(self, event: Event) -> None:
+        """Print one line for a source that failed."""
+        line = self._line(event)
+        if line is not None:
+            print(line, file=self._stream, flush=True)
+
+    def _line(self, event: Event) -> str | None:
+        if event.event_type is not EventType.ERROR or event.stage != "export":
+            return None
+        return _sentence("failed", event, wording.one_line(str(event.context.get("error", ""))))
+
+
+class PlainLines(Quiet):
+    """One line for each source that ended, and one every 30 seconds for a long one.
+
+    The time is that of the events, so that a slow stream cannot bend it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._tally = Tally()
+        self._spoken_at: dict[str, datetime] = {}
+
+    def _line(self, event: Event) -> str | None:
+        self._tally = self._tally.after(event)
+        match event.event_type, event.stage:
+            case EventType.STAGE_COMPLETED, "export":
+                state = str(event.context.get("state", "exported"))
+                return _sentence(state, event, _figures(event)) + self._position()
+            case EventType.PROGRESS, "lock":
+                return event.message
+            case EventType.ERROR, "export":
+                return f"{super()._line(event)}{self._position()}"
+            case EventType.PROGRESS, "export":
+                return self._long_source(event)
+            case EventType.WARNING, "retry":
+                return retry_line(event)
+        return None
+
+    def _position(self) -> str:
+        return f" ({self._tally.done} of {self._tally.sources})"
+
+    def _long_source(self, event: Event) -> str | None:
+        source = self._tally.find(str(event.context.get("source")))
+        if source is None:
+            return None
+        last = self._spoken_at.get(source.code, source.started_at)
+        if (event.timestamp - last).total_seconds() < LONG_SOURCE_SECONDS:
+            return None
+        self._spoken_at[source.code] = event.timestamp
+        parts = [rows_text(source), rate_text(source, event.timestamp)]
+        parts.append(wording.duration(source.seconds(event.timestamp)))
+        return _sentence(source.phase, event, ", ".join(filter(None, parts)))
+
+
+def retry_line(event: Event) -> str:
+    """What failed and is tried again, and when."""
+    context = event.context
+    when = (
+        f"{wording.duration(context['wait_seconds'])}, {context['retry']} of {context['retries']}"
+    )
+    what = wording.one_line(str(context.get("source", "the run")))
+    return f"{'retrying':<8}  {what}: in {when}: {wording.one_line(str(context['error']))}"
+
+
+def rows_text(source: UnderWay) -> str:
+    """`312,000 of ~500,000 rows`, or only what was read where no estimate holds.
+
+    Nothing once the reading is over: the last figure that was seen is not the whole.
+    """
+    if source.phase != "reading":
+        return ""
+    if source.estimate_holds:
+        return f"{source.rows_read:,} of ~{wording.counted(source.expected_rows or 0, 'row')}"
+    return wording.counted(source.rows_read, "row")
+
+
+def rate_text(source: UnderWay, now: datetime) -> str:
+    """Rows a second while reading, the size of the growing file while writing, else nothing."""
+    if source.phase == "writing":
+        return size_text(source.file_bytes)
+    rate = source.rows_per_second(now) if source.phase == "reading" else 0
+    # Three digits are all that the eye can follow.
+    return f"{float(f'{rate:.3g}'):,.0f} rows/s" if rate else ""
+
+
+def _sentence(state: str, event: Event, rest: str) -> str:
+    code = wording.one_line(str(event.context.get("source", "")))
+    return f"{state:<8}  {code}: {rest}"
+
+
+def _figures(event: Event) -> str:
+    context = event.context
+    return ", ".join(
+        (
+            wording.counted(context["rows"], "row"),
+            wording.counted(context["columns"], "column"),
+            size_text(context["size_bytes"]),
+            wording.duration(context["seconds"]),
+        )
+    )

@@ -1,0 +1,299 @@
+"""From a described source to its plan: measure what the type map has to know, then decide.
+
+The only place where measuring (source) and deciding (engine) meet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from duckwarp.engine.arrays import form_of
+from duckwarp.engine.cells import Context
+from duckwarp.engine.form import Form
+from duckwarp.engine.geo import file_key
+from duckwarp.engine.layout import (
+    WITH_CTID,
+    Resources,
+    RowSizes,
+    frugal,
+    is_variable,
+    layout_of,
+    max_text_bytes,
+)
+from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, lengths_query
+from duckwarp.engine.measure import (
+    Measure,
+    closer_measures,
+    conversion_measure,
+    facts_from,
+    measures_of,
+    measuring_query,
+    row_name,
+    row_with,
+)
+from duckwarp.engine.plan import ExportPlan, PlannedColumn, build_plan, names_objects
+from duckwarp.engine.sampling import looked_at
+from duckwarp.engine.statements import server_query
+from duckwarp.engine.types import SIGNED_TYPES, Facts
+from duckwarp.files.quoting import identifier
+from duckwarp.model.column import Column
+from duckwarp.model.errors import SourceError, ValueNotKept
+from duckwarp.model.pg_type import ServerTraits
+from duckwarp.model.relation import RelationKind
+from duckwarp.model.settings import Settings, SpecialValues
+from duckwarp.model.source import Source
+from duckwarp.postgres.access import fetch_values, probe
+from duckwarp.postgres.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience:
+    """What earlier attempts at a source have met, so that the next one is not stopped by it.
+
+    `special_values` says that a special value was met: all are counted beforehand. `lax_json` has
+    the positions of the columns in which there is JSON that strict parsers refuse. `signed_zeros`
+    says that -0.0 was met, `long_rows` that a row was longer than reckoned with, `short_of_memory`
+    that memory ran out, `one_thread` that several have made other row groups than one does, and
+    `large_numbers` that one was larger than a sample let expect.
+    """
+
+    special_values: bool = False
+    lax_json: frozenset[int] = frozenset()
+    signed_zeros: bool = False
+    long_rows: bool = False
+    short_of_memory: bool = False
+    one_thread: bool = False
+    large_numbers: bool = False
+
+    def of(self, position: int, plan: ExportPlan) -> Experience:
+        """This, and a special value met in the column at `position` of `plan`."""
+        form = plan.columns[position - 1].form
+        if form.json:
+            return replace(self, lax_json=self.lax_json | {position})
+        if form.duckdb_type.removesuffix("[]") in SIGNED_TYPES:
+            return replace(self, signed_zeros=True)
+        return replace(self, special_values=True)
+
+
+def plan_source(
+    snapshot: Snapshot,
+    source: Source,
+    columns: Sequence[Column],
+    settings: Settings,
+    resources: Resources,
+    experience: Experience = Experience(),
+) -> ExportPlan:
+    """The plan for one source, after measuring it where its types and its lengths ask for that.
+
+    Raises `SourceError` for what the server refuses, and for values that cannot be kept where the
+    user wants none of them.
+    """
+    connection, traits = snapshot.connection, snapshot.traits
+    measured = _measured(connection, source, columns, traits, experience.special_values)
+    changing = any(measured) and _may_change(connection, source)
+    planned = []
+    for column, facts in zip(columns, measured, strict=True):
+        context = Context(
+            traits=traits,
+            special_values=settings.special_values,
+            facts=facts,
+            changing=changing,
+            lax_json=column.position in experience.lax_json,
+            signed_zeros=experience.signed_zeros,
+        )
+        planned.append(PlannedColumn(name=column.name, form=form_of(column, context)))
+    lost = _losses(planned) if settings.special_values is SpecialValues.ERROR else {}
+    if lost and not experience.special_values:
+        # What a guard would notice is counted as well, so that all of it is named at once.
+        everything = replace(experience, special_values=True)
+        return plan_source(snapshot, source, columns, settings, resources, everything)
+    if lost:
+        raise ValueNotKept(lost)
+    forms = [column.form for column in planned]
+    sizes = _sizes(connection, source, forms, traits, experience)
+    assert source.relation is not None
+    granted = replace(resources, threads=1) if experience.one_thread else resources
+    granted = frugal(granted) if experience.short_of_memory else granted
+    plan = build_plan(
+        source,
+        planned,
+        layout_of(source.relation, forms, settings, granted, traits, sizes),
+        settings,
+        traits,
+        names_objects=any(names_objects(column.pg_type.reaches) for column in columns),
+        geo=file_key({each.name: each.form.geo for each in planned if each.form.geo is not None}),
+    )
+    query = server_query(plan, plan.ranges[0], limit=0)
+    probe(connection, source, query)
+    plan = looked_at(connection, source, plan, traits, narrow=not experience.large_numbers)
+    hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
+    return replace(plan, hides_rows=hides_rows)
+
+
+def _sizes(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    forms: Sequence[Form],
+    traits: ServerTraits,
+    experience: Experience,
+) -> RowSizes | None:
+    """The lengths of the rows, counted where there are long ones or may well be."""
+    if not any(map(is_variable, forms)):
+        return None
+    relation = f"{identifier(source.schema)}.{identifier(source.table)}"
+    query = partial(lengths_query, forms, relation, in_utf8=traits.encoding in UTF8_ENCODINGS)
+    known = experience.long_rows or experience.short_of_memory
+    if known or _has_long_rows(connection, source, query, max_text_bytes(forms)):
+        values = [int(value or 0) for value in fetch_values(connection, source, query())]
+        return RowSizes(**dict(zip(LENGTHS, values, strict=True)))
+    return None
+
+
+def _has_long_rows(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    query: Callable[..., str],
+    most_text: int,
+) -> bool:
+    """Whether long rows are to be reckoned with: the copy would stop at the first one.
+
+    Values stored out of line are long. Else a look at the first rows will do, where a copy that
+    stops would cost more than a look.
+    """
+    relation = source.relation
+    assert relation is not None
+    if relation.kind not in WITH_CTID:
+        return False
+    if relation.toast_bytes != 0:
+        return True
+    if relation.size_bytes < GLANCE_MIN_BYTES:
+        return False
+    values = fetch_values(connection, source, query(limit=GLANCE_ROWS))
+    return int(dict(zip(LENGTHS, values, strict=True))["longest"] or 0) > most_text
+
+
+GLANCE_ROWS = 1_000
+GLANCE_MIN_BYTES = 8 * 1024 * 1024
+
+
+def _losses(columns: Sequence[PlannedColumn]) -> dict[str, list[tuple[str, int]]]:
+    """The (kind, count) of what the file would not keep in any form, of each column."""
+    lost = {
+        column.name: [(loss.kind, loss.count) for loss in column.form.losses if not loss.kept]
+        for column in columns
+    }
+    return {name: counts for name, counts in lost.items() if counts}
+
+
+def _may_change(connection: psycopg.Connection[Any], source: Source) -> bool:
+    """Whether the copy may meet other values than were measured, though it reads one snapshot.
+
+    Functions behind a view or a policy, other servers, and partitions attached meanwhile are not
+    bound to the snapshot.
+    """
+    relation = source.relation
+    assert relation is not None
+    if relation.kind is RelationKind.MATERIALIZED_VIEW:
+        return False
+    if relation.kind is not RelationKind.TABLE or relation.row_security_active:
+        return True
+    has_children = (
+        "SELECT ARRAY[relhassubclass::pg_catalog.text] FROM pg_catalog.pg_class "
+        f"WHERE oid = {relation.oid}"
+    )
+    return fetch_values(connection, source, has_children) == ["true"]
+
+
+def _hides_rows(connection: psycopg.Connection[Any], source: Source, query: str) -> bool:
+    """Whether policies, of the relation or of one behind a view, leave rows out of the query.
+
+    PostgreSQL itself says so, by refusing it when policies may not apply.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL row_security = off")
+            probe(connection, source, query)
+    except SourceError:
+        return True
+    return False
+
+
+def _measured(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    columns: Sequence[Column],
+    traits: ServerTraits,
+    everything: bool,
+) -> list[Facts]:
+    """What was measured of each column: one query for all of them, or none.
+
+    A second one only where the first asks for it: which row has text that is no UTF-8, how many
+    geometries are of another reference system.
+    """
+    wanted = [measures_of(column, traits, everything=everything) for column in columns]
+    facts = _asked(connection, source, wanted)
+    row = _row_name(source, columns)
+    closer = [closer_measures(*pair, row) for pair in zip(columns, facts, strict=True)]
+    more = _asked(connection, source, closer)
+    return [{**first, **second} for first, second in zip(facts, more, strict=True)]
+
+
+def _row_name(source: Source, columns: Sequence[Column]) -> str:
+    has_ctid = source.relation is not None and source.relation.kind in WITH_CTID
+    return row_name(source.qualified_name, columns[0], has_ctid=has_ctid)
+
+
+def explain_encoding(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    columns: Sequence[Column],
+    traits: ServerTraits,
+) -> None:
+    """Raises `SourceError` with the column and a row of text that has no equivalent in UTF-8.
+
+    For a source whose copy has failed in a database of another encoding, since every column with
+    text is read for it.
+    """
+    if traits.encoding in ("UTF8", "SQL_ASCII"):
+        return
+    for column in columns:
+        measure = conversion_measure(column)
+        if measure is None:
+            continue
+        try:
+            _asked(connection, source, [[measure]])
+        except SourceError as error:
+            character = _BYTES.search(str(error))
+            if getattr(error.__cause__, "sqlstate", None) != UNTRANSLATABLE or character is None:
+                continue
+            searched = character[0].replace(" ", "").replace("0x", "")
+            row = row_with(column, searched, traits.encoding, _row_name(source, columns))
+            place = _asked(connection, source, [[row]])[0][row.name]
+            raise SourceError(
+                f'column "{column.name}" has text with the bytes {character[0]} of '
+                f"{traits.encoding}, which have no equivalent in UTF-8 (look at {place})"
+            ) from error
+
+
+UNTRANSLATABLE = "22P05"
+_BYTES = re.compile("0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
+
+
+def _asked(
+    connection: psycopg.Connection[Any], source: Source, wanted: Sequence[Sequence[Measure]]
+) -> list[Facts]:
+    """The values of the wanted measures of each column, asked all at once."""
+    flat = [measure for measures in wanted for measure in measures]
+    if not flat:
+        return [{} for _ in wanted]
+    values = iter(
+        fetch_values(connection, source, measuring_query(flat, source.schema, source.table))
+    )
+    return [facts_from(measures, [next(values) for _ in measures]) for measures in wanted]

@@ -1,0 +1,55 @@
+"""What a published file is like: its figures, and those of each of its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from duckwarp.engine.allocator import memory_given_back
+from duckwarp.engine.memory import memory_budget
+from duckwarp.engine.profile import ColumnProfile, profile_columns
+from duckwarp.engine.session import resources_of
+from duckwarp.files.parquet import column_names, read_facts
+from duckwarp.model.errors import SourceError
+from duckwarp.model.results import ColumnStatistics, ParquetFacts
+from duckwarp.model.settings import Settings
+from duckwarp.store.staging import check_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileProfile:
+    """A Parquet file: its facts, and name, statistics and profile of each column, in its order."""
+
+    path: Path
+    facts: ParquetFacts
+    names: tuple[str, ...]
+    columns: tuple[ColumnProfile, ...]
+
+    @property
+    def statistics(self) -> tuple[ColumnStatistics, ...]:
+        """What the footer says of each column."""
+        return self.facts.columns
+
+
+def profile_published(code: str, settings: Settings) -> FileProfile | None:
+    """The profile of a source's published file, read within `settings.memory_bytes`.
+
+    None where there is none. Raises `SourceError` for one that cannot be read.
+    """
+    try:
+        check_code(code)
+    except SourceError:
+        return None
+    path = settings.output_dir / f"{code}.parquet"
+    if not path.is_file():
+        return None
+    budget = memory_budget(settings)
+    threads = resources_of(settings, budget).threads
+    try:
+        names = column_names(path)
+        facts = read_facts(path)
+        with memory_given_back(budget.process_bytes):
+            columns = profile_columns(path, memory_bytes=budget.duckdb_bytes, threads=threads)
+        return FileProfile(path=path, facts=facts, names=names, columns=columns)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"the published file {path.name} cannot be read: {error}") from error

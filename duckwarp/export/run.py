@@ -1,0 +1,337 @@
+"""The story of an export: find sources → describe → plan → copy → document → compare → publish.
+
+Holds the two public functions of the Python API and `run_export`, which they and the command line
+share. A source's failure is a result; a run's failure is an exception.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from duckwarp.catalog.update import Keeper, read_catalog
+from duckwarp.engine.allocator import memory_given_back
+from duckwarp.engine.layout import connections_for
+from duckwarp.engine.memory import Budget, memory_budget
+from duckwarp.engine.session import SharedSnapshot, open_session, resources_of
+from duckwarp.export import telling
+from duckwarp.export.copy import Run, connected, snapshot_age_limited
+from duckwarp.export.parallel import in_lanes, is_small, lanes_for
+from duckwarp.export.publish import put_in_place
+from duckwarp.export.retry import RUN_ENDS, Ledger, whole_run_tried
+from duckwarp.export.skip import remember_published, traces_of, unread
+from duckwarp.export.source import failed, prepared
+from duckwarp.export.telling import Telling
+from duckwarp.model.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
+from duckwarp.model.events import EventSink, EventStore
+from duckwarp.model.results import ExportResult, RunReport, SourceOutcome, SourceState
+from duckwarp.model.settings import Publish, Settings
+from duckwarp.model.source import Selection, Source
+from duckwarp.postgres.columns import describe, table_comments
+from duckwarp.postgres.snapshot import Snapshot, open_snapshot
+from duckwarp.store.lock import Holder
+from duckwarp.store.staging import Staging, discard, open_spill, open_staging
+from duckwarp.verify.check import open_check, set_aside
+
+
+def export_source_to_parquet(  # noqa: PLR0913  # the names and the order are given
+    canonical_code: str,
+    output_dir: str | Path,
+    event_store: EventSink | None = None,
+    publication: str | None = None,
+    period: str | None = None,
+    *,
+    settings: Settings | None = None,
+    dsn: str | None = None,
+) -> ExportResult:
+    """Export one registered source to `<output_dir>/<canonical_code>.parquet` and `.md`.
+
+    `publication` and `period` only label the events. Does not raise for what goes wrong with the
+    source, the server or the output folder: the result says so, with "does not exist" in its error
+    for a source without a relation.
+    """
+    selection = Selection(codes=(canonical_code,))
+    effective = _effective(settings, output_dir, dsn)
+    sink = event_store or EventStore(_new_run_id())
+    try:
+        report = run_export(selection, effective, sink, publication=publication, period=period)
+    except DuckwarpError as error:
+        return ExportResult.failure(canonical_code, str(error))
+    outcome = report.outcomes[0]
+    return outcome.result or ExportResult.failure(canonical_code, outcome.reason or "")
+
+
+def export_publication_to_parquet(
+    publication: str,
+    output_dir: str | Path,
+    event_store: EventSink | None = None,
+    period: str | None = None,
+    *,
+    settings: Settings | None = None,
+    dsn: str | None = None,
+) -> list[ExportResult]:
+    """Export all sources whose code starts with `publication`, in the order of their codes.
+
+    The list has one result for each exported or failed source and none for a source without a
+    relation. A failure of the whole batch is one result with an empty code.
+    """
+    effective = _effective(settings, output_dir, dsn)
+    sink = event_store or EventStore(_new_run_id())
+    try:
+        with telling.failure_told(Telling(events=sink, publication=publication, period=period)):
+            selection = Selection(publication=publication)
+        report = run_export(selection, effective, sink, publication=publication, period=period)
+    except DuckwarpError as error:
+        return [ExportResult.failure("", str(error))]
+    return report.results
+
+
+def _effective(settings: Settings | None, output_dir: str | Path, dsn: str | None) -> Settings:
+    chosen = replace(settings or Settings(), output_dir=Path(output_dir))
+    return chosen if dsn is None else replace(chosen, dsn=dsn)
+
+
+def _new_run_id() -> str:
+    return f"export-{secrets.token_hex(6)}"
+
+
+def run_export(
+    selection: Selection,
+    settings: Settings,
+    events: EventSink,
+    *,
+    publication: str | None = None,
+    period: str | None = None,
+) -> RunReport:
+    """Export every source of `selection` in one snapshot, and report on each.
+
+    Raises `UsageError` where nothing matches and `RunError` where the run cannot start (`Locked`
+    where another one has the folder), after an event that says so. Leaves nothing behind when
+    interrupted.
+    """
+    tell = Telling(events=events, publication=publication, period=period)
+    telling.run_started(tell, str(settings.output_dir))
+    started = time.monotonic()
+    with telling.failure_told(tell):
+        budget = memory_budget(settings)
+        with _staging(settings, tell) as staging:
+            ledger = Ledger(catalog=Keeper(settings.output_dir, read_catalog(settings.output_dir)))
+            _export_all_tried(selection, settings, budget, staging, tell, ledger)
+            outcomes = put_in_place(
+                staging,
+                settings,
+                tell,
+                [ledger.outcomes[code] for code in ledger.sources],
+                ledger.changes,
+                ledger.catalog,
+            )
+            if settings.skip_unchanged:
+                remember_published(staging, outcomes, ledger.traces)
+    report = RunReport(
+        run_id=events.run_id,
+        output_dir=str(settings.output_dir),
+        outcomes=outcomes,
+        seconds=time.monotonic() - started,
+    )
+    telling.run_completed(tell, report)
+    return report
+
+
+def _staging(settings: Settings, tell: Telling) -> AbstractContextManager[Staging]:
+    """The output folder, for this run alone."""
+
+    def waits(holder: Holder | None) -> None:
+        telling.run_waits(tell, str(holder or "another run"))
+
+    return open_staging(
+        settings.output_dir,
+        run_id=tell.events.run_id,
+        wait_seconds=settings.wait_seconds,
+        on_wait=waits,
+    )
+
+
+def _export_all_tried(
+    selection: Selection,
+    settings: Settings,
+    budget: Budget,
+    staging: Staging,
+    tell: Telling,
+    ledger: Ledger,
+) -> None:
+    """Stage every source, in another snapshot where the first was lost."""
+    for name in staging.completed:
+        telling.dead_run_completed(tell, name)
+    try:
+        whole_run_tried(
+            lambda: _export_rest(selection, settings, budget, staging, tell, ledger),
+            settings,
+            tell,
+            ledger,
+        )
+    except RunError as error:
+        if not ledger.sources or not (error.may_pass or isinstance(error, RUN_ENDS)):
+            raise
+        _fail_rest(tell, ledger, str(error))
+
+
+def _fail_rest(tell: Telling, ledger: Ledger, reason: str) -> None:
+    """What is left of a run that cannot go on."""
+    for source in ledger.sources.values():
+        if source.code not in ledger.outcomes:
+            ledger.outcomes[source.code] = failed(tell, source, reason, seconds=0.0)
+
+
+def _export_rest(
+    selection: Selection,
+    settings: Settings,
+    budget: Budget,
+    staging: Staging,
+    tell: Telling,
+    ledger: Ledger,
+) -> None:
+    """Export what the ledger does not have yet, in one snapshot."""
+    if settings.publish is Publish.TOGETHER:
+        # A set is of one snapshot: what was staged from one that was lost is dropped.
+        for code in ledger.sources:
+            discard(staging, code)
+        ledger.outcomes.clear()
+        ledger.changes.clear()
+    with (
+        open_snapshot(selection, settings, dict(os.environ)) as snapshot,
+        telling.snapshot_held(tell, snapshot),
+    ):
+        granted = replace(settings, max_connections=snapshot.sessions)
+        _export_from(snapshot, granted, budget, staging, tell, ledger)
+
+
+def _export_from(  # what a run is made of
+    snapshot: Snapshot,
+    asked: Settings,
+    budget: Budget,
+    staging: Staging,
+    tell: Telling,
+    ledger: Ledger,
+) -> None:
+    """Export what the ledger does not have yet, with the engine that the settings ask for."""
+    settings, budget = set_aside(asked, budget)
+    resources = resources_of(settings, budget)
+    with (
+        open_spill(staging, settings) as spill,
+        open_check(snapshot, asked, resources, budget.process_bytes) as check,
+        memory_given_back(budget.process_bytes),
+        open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
+    ):
+        shared = SharedSnapshot(
+            snapshot_id=snapshot.snapshot_id,
+            settings=snapshot.settings,
+            locks=snapshot.locks,
+            search_path=snapshot.search_path,
+        )
+        run = Run(
+            settings=settings,
+            resources=resources,
+            memory_bytes=budget.process_bytes,
+            spill=spill,
+            snapshot=snapshot,
+            shared=shared,
+            session=session,
+            staging=staging,
+            catalog=ledger.catalog,
+            tell=tell,
+            check=check,
+        )
+        with snapshot_age_limited(run):
+            _export_all(run, ledger)
+
+
+def _export_all(run: Run, ledger: Ledger) -> None:
+    """Every source in turn: first those without a relation, then the others in their order."""
+    ledger.sources.update((source.code, source) for source in run.snapshot.sources)
+    sources = [source for source in run.snapshot.sources if source.code not in ledger.outcomes]
+    missing = [] if run.settings.fail_on_missing else [s for s in sources if _is_missing(run, s)]
+    for source in missing:
+        ledger.outcomes[source.code] = _skipped(run, source)
+    present = [source for source in sources if source.code not in ledger.outcomes]
+    connection = run.snapshot.connection
+    columns = describe(connection, present, run.settings.registry_schema)
+    comments = table_comments(connection, present)
+    if run.settings.skip_unchanged:
+        ledger.traces.update(traces_of(run, present, columns, comments))
+        ledger.outcomes.update(unread(run, present, ledger.traces))
+        present = [source for source in present if source.code not in ledger.outcomes]
+    telling.batch_started(run.tell, len(present), run.snapshot.address)
+    numbers = itertools.count(1)
+    started: set[str] = set()
+
+    def export(lane: Run, source: Source) -> None:
+        described = replace(source, description=source.description or comments.get(source.code))
+        # A source that a lane has left to the run comes twice.
+        if source.code not in started:
+            telling.source_started(run.tell, described, columns.get(source.code, ()))
+            started.add(source.code)
+        try:
+            ended = prepared(lane, described, columns.get(source.code, ()))
+        except SnapshotLost:
+            ledger.suspects.add(source.code)
+            raise
+        ledger.outcomes[source.code] = ended.outcome
+        if ended.change is not None:
+            ledger.changes[source.code] = ended.change
+        with run.turn:
+            telling.batch_advanced(run.tell, next(numbers), len(present))
+
+    suspects = [source for source in present if source.code in ledger.suspects]
+    others = [source for source in present if source.code not in ledger.suspects]
+    _in_lanes_and_alone(run, others, suspects, export)
+
+
+def _in_lanes_and_alone(
+    run: Run,
+    others: Sequence[Source],
+    suspects: Sequence[Source],
+    export: Callable[[Run, Source], None],
+) -> None:
+    """Small sources side by side, then the others one by one.
+
+    Last of all come those with which a snapshot was lost: it may be for their sake.
+    """
+    sources = [*others, *suspects]
+    small = [source for source in others if is_small(source)]
+    large = [source for source in others if not is_small(source)]
+    lanes = lanes_for(run, len(small), _connections(run, large))
+    if not lanes:
+        large = list(others)
+    if sources:
+        # For what lanes leave, too: later, a lock would stand behind whoever alters a table.
+        connected(run, _connections(run, [*large, *suspects]))
+    if lanes:
+        large += in_lanes(run, small, lanes, export)
+    large += suspects
+    for number, source in enumerate(large, start=1):
+        export(replace(run, at_last=number == len(large)), source)
+
+
+def _connections(run: Run, sources: Sequence[Source]) -> int:
+    """How many connections may read the most divided source."""
+    most, traits = run.resources.connections, run.snapshot.traits
+    relations = [source.relation for source in sources if source.relation is not None]
+    return max((connections_for(relation, most, traits) for relation in relations), default=1)
+
+
+def _is_missing(run: Run, source: Source) -> bool:
+    """Whether there is no relation, and was none when the run began either."""
+    return source.relation is None and source.code not in run.snapshot.unlocked
+
+
+def _skipped(run: Run, source: Source) -> SourceOutcome:
+    """A source whose relation does not exist, which is expected."""
+    reason = str(RelationMissing(source.qualified_name))
+    telling.source_skipped(run.tell, source, reason)
+    return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=reason)

@@ -1,0 +1,210 @@
+"""One source of a run made ready: copied, verified, documented, compared with what is published.
+
+What goes wrong with a source becomes its outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from functools import partial
+
+from duckwarp.catalog.entry import Circumstances, Entry
+from duckwarp.catalog.update import entry_for
+from duckwarp.checks.admission import admit
+from duckwarp.engine.plan import ExportPlan
+from duckwarp.engine.session import close_early
+from duckwarp.export import telling
+from duckwarp.export.copy import Deferred, Run, copied, published_dataset
+from duckwarp.export.publish import Ended, Verdict, judged, put_in_place, why_not_written
+from duckwarp.export.retry import RUN_ENDS, source_tried
+from duckwarp.export.telling import Telling
+from duckwarp.files.markdown import ColumnEntry, dictionary
+from duckwarp.model.column import Column
+from duckwarp.model.errors import DuckwarpError
+from duckwarp.model.redaction import without_hidden, without_passwords
+from duckwarp.model.results import (
+    BYTES_PER_MB,
+    ExportResult,
+    Loss,
+    ParquetFacts,
+    SourceOutcome,
+    SourceState,
+)
+from duckwarp.model.settings import Publish
+from duckwarp.model.source import Source
+from duckwarp.model.version import __version__
+from duckwarp.store.flushing import flush_ahead
+from duckwarp.store.space import free_text, is_disk_full
+from duckwarp.store.staging import discard, published, staged
+
+# A file that takes a while to flush.
+LARGE_FILE_BYTES = 16_000_000
+
+
+def failed(tell: Telling, source: Source, error: str, seconds: float) -> SourceOutcome:
+    """The outcome of a source that has failed, which is told."""
+    telling.source_failed(tell, source.code, error, seconds)
+    return SourceOutcome(
+        code=source.code,
+        state=SourceState.FAILED,
+        result=ExportResult.failure(source.code, error),
+        reason=error,
+        seconds=seconds,
+    )
+
+
+def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
+    """One source from lock to staged files; what goes wrong with it becomes its outcome."""
+    started = time.monotonic()
+    places = dict.fromkeys((run.settings.output_dir, run.spill.place))
+    free = ", ".join(f"{place} had {free_text(place)}" for place in places)
+    try:
+        admit(run.snapshot, source, columns, run.settings)
+        plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
+        if run.at_last:
+            close_early(run.session)
+        if facts.size_bytes > LARGE_FILE_BYTES:
+            flush_ahead(staged(run.staging, source.code).parquet)
+        entry = _entry(run, source, columns, plan, facts)
+        _document(run, source, columns, plan, facts, entry)
+        verdict = judged(run.staging, run.settings, run.tell, source.code)
+        run.catalog.learn(entry)
+    except Exception as error:
+        discard(run.staging, source.code)
+        if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
+            raise
+        outcome = failed(run.tell, source, _reason(run, error, free), time.monotonic() - started)
+        return Ended(outcome=outcome)
+    return _exported(run, plan, facts, verdict, time.monotonic() - started)
+
+
+def _staged(
+    run: Run, source: Source, columns: tuple[Column, ...]
+) -> tuple[ExportPlan, ParquetFacts]:
+    """The staged Parquet file of a source, verified where that was asked for."""
+    plan, facts = copied(run, source, columns)
+    if run.check is not None:
+        telling.verification_started(run.tell, source.code)
+        with run.turn if run.check.uses_snapshot else nullcontext():
+            run.check.require_equal(source, columns, staged(run.staging, source.code).parquet)
+        telling.verification_completed(run.tell, source.code, facts.rows)
+    return plan, facts
+
+
+def _reason(run: Run, error: Exception, free: str) -> str:
+    """Why a source failed. A fault of duckwarp's own fails its source, too, and not the others."""
+    if isinstance(error, DuckwarpError):
+        reason = without_hidden(str(error))
+    elif isinstance(error, OSError):
+        reason = why_not_written(error, run.settings.output_dir)
+    else:
+        words = without_passwords(str(error))
+        return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
+    return f"{reason}; {free} when its export began" if is_disk_full(error) else reason
+
+
+def _document(
+    run: Run,
+    source: Source,
+    columns: tuple[Column, ...],
+    plan: ExportPlan,
+    facts: ParquetFacts,
+    entry: Entry,
+) -> None:
+    """Write the dictionary beside the staged file."""
+    entries = [
+        ColumnEntry(
+            column=column,
+            written_as=None if planned.form.obvious else planned.form.shown_type,
+            statistics=statistics,
+            notes=planned.form.notes,
+        )
+        for column, planned, statistics in zip(columns, plan.columns, facts.columns, strict=True)
+    ]
+    page = dictionary(
+        source,
+        entries,
+        facts=facts,
+        notes=_notes(run, plan),
+        generated=datetime.now(UTC),
+        version=__version__,
+    )
+    if run.settings.front_matter:
+        from duckwarp.catalog.frontmatter import front_matter
+
+        page = front_matter(entry) + page
+    staged(run.staging, source.code).markdown.write_text(page, encoding="utf-8")
+
+
+def _entry(
+    run: Run,
+    source: Source,
+    columns: tuple[Column, ...],
+    plan: ExportPlan,
+    facts: ParquetFacts,
+) -> Entry:
+    """What the catalog says of a staged source."""
+    circumstances = Circumstances(
+        publication=run.tell.publication,
+        snapshot_time=run.snapshot.taken_at,
+        last_load_at=source.last_load_at,
+        version=__version__,
+    )
+    dataset = published_dataset(plan, source, columns)
+    return entry_for(dataset, facts, staged(run.staging, source.code).parquet, circumstances)
+
+
+def _exported(
+    run: Run, plan: ExportPlan, facts: ParquetFacts, verdict: Verdict, seconds: float
+) -> Ended:
+    """The outcome of a staged source, whose files are put in place now or with all others."""
+    pair = published(run.staging, plan.code)
+    result = ExportResult(
+        success=True,
+        canonical_code=plan.code,
+        row_count=facts.rows,
+        column_count=len(plan.columns),
+        parquet_size_mb=facts.size_bytes / BYTES_PER_MB,
+        parquet_path=str(pair.parquet),
+        metadata_path=str(pair.markdown),
+    )
+    notes = _notes(run, plan)
+    warnings: list[Loss | str] = [*plan.losses, *notes]
+    for warning in warnings:
+        telling.source_warned(run.tell, plan.code, warning)
+    telling.source_exported(
+        run.tell, result, facts.size_bytes, seconds, verdict.state, run.snapshot.snapshot_id
+    )
+    outcome = SourceOutcome(
+        code=plan.code,
+        state=verdict.state,
+        result=result,
+        size_bytes=facts.size_bytes,
+        seconds=seconds,
+        losses=plan.losses,
+        notes=(*notes, *verdict.notes),
+    )
+    if verdict.state is SourceState.UNCHANGED:
+        discard(run.staging, plan.code)
+        return Ended(outcome=outcome)
+    if run.settings.publish is Publish.TOGETHER:
+        return Ended(outcome=outcome, change=verdict.change)
+    changes = {plan.code: verdict.change}
+    with run.placing:
+        (at_last,) = put_in_place(
+            run.staging, run.settings, run.tell, [outcome], changes, run.catalog
+        )
+    return Ended(outcome=at_last)
+
+
+def _notes(run: Run, plan: ExportPlan) -> tuple[str, ...]:
+    """What a reader of the report should know about the source as a whole."""
+    notes = []
+    if plan.hides_rows:
+        role = run.snapshot.role
+        notes.append(f'row-level security: only the rows that role "{role}" may see')
+    if plan.renamed:
+        notes.append("columns whose names differ in case only: many readers refuse such a file")
+    return tuple(notes)

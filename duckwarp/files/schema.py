@@ -1,0 +1,110 @@
+"""The Arrow schema in a Parquet file's footer: what a reader should know about each column.
+
+Readers built on Arrow find it under the key `ARROW:schema` and give each field its metadata. Its
+types are those that they derive from the file without it, so that nothing is read otherwise. Text
+in, text out: the key is written by the engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import nanoarrow as na
+from nanoarrow.ipc import StreamWriter
+
+from duckwarp.model.column import Column
+from duckwarp.model.results import Loss
+
+ARROW_SCHEMA_KEY = "ARROW:schema"
+
+# DuckDB's type → Arrow's, as pyarrow derives it from what DuckDB writes. UUID and JSON are given
+# as what they are stored as: pyarrow 21 and later makes its own types of the file's annotations
+# then, and earlier ones leave them alone, as both do without a schema.
+_TYPES = {
+    "BOOLEAN": na.bool_(),
+    "SMALLINT": na.int16(),
+    "INTEGER": na.int32(),
+    "BIGINT": na.int64(),
+    "UINTEGER": na.uint32(),
+    "FLOAT": na.float32(),
+    "DOUBLE": na.float64(),
+    "VARCHAR": na.string(),
+    "BLOB": na.binary(),
+    "UUID": na.fixed_size_binary(16),
+    "DATE": na.date32(),
+    "TIME": na.time64("us"),
+    "TIMESTAMP": na.timestamp("us"),
+    "TIMESTAMP WITH TIME ZONE": na.timestamp("us", "UTC"),
+}
+_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
+_LIST_SUFFIX = "[]"
+_LIST_ELEMENT = "element"  # what DuckDB calls it
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldFacts:
+    """A column as its field's metadata tells it.
+
+    `duckdb_type` is what it is written as. `losses` and `note` are those of its form: what the file
+    does not keep, and what a reader should know besides.
+    """
+
+    column: Column
+    duckdb_type: str
+    losses: tuple[Loss, ...] = ()
+    note: str | None = None
+
+
+def arrow_schema(fields: Sequence[FieldFacts], footer_keys: Iterable[tuple[str, str]] = ()) -> str:
+    """The text for the footer's key `ARROW:schema`: the same for the same columns and data.
+
+    `fields` are in the file's order. `footer_keys` are the file's other keys: pyarrow, and so
+    GeoPandas, looks for them in this schema as soon as there is one.
+
+    Raises `ValueError` for a type that is not written.
+    """
+    fields = [_field(facts) for facts in fields]
+    schema = na.Schema(na.struct(fields), metadata=dict(footer_keys) or None)
+    message = io.BytesIO()
+    with StreamWriter.from_writable(message) as writer:
+        writer.write_stream([], schema=schema)
+    return base64.b64encode(message.getvalue().removesuffix(_END_OF_STREAM)).decode("ascii")
+
+
+def _field(facts: FieldFacts) -> na.Schema:
+    return na.Schema(
+        _arrow_type(facts.duckdb_type), name=facts.column.name, metadata=_metadata(facts)
+    )
+
+
+def _arrow_type(duckdb_type: str) -> na.Schema:
+    if duckdb_type.endswith(_LIST_SUFFIX):
+        element = _arrow_type(duckdb_type.removesuffix(_LIST_SUFFIX))
+        # nanoarrow's own lists call it otherwise.
+        named = {_LIST_ELEMENT: na.c_schema(element)}
+        return na.Schema(na.c_schema(na.list_(element)).modify(children=named))
+    decimal = _DECIMAL.fullmatch(duckdb_type)
+    if decimal:
+        return na.decimal128(int(decimal[1]), int(decimal[2]))
+    if duckdb_type not in _TYPES:
+        raise ValueError(f"no Arrow type is known for DuckDB's {duckdb_type}")
+    return _TYPES[duckdb_type]
+
+
+def _metadata(facts: FieldFacts) -> dict[str, str]:
+    """What is known of the column; a key without a value is left out."""
+    kept = [loss.sentence for loss in facts.losses if loss.kept]
+    not_kept = [loss.sentence for loss in facts.losses if not loss.kept]
+    known = {
+        "postgres_type": facts.column.data_type,
+        "description": facts.column.description,
+        "original_name": facts.column.original_name,
+        "not_kept": "; ".join(not_kept),
+        "note": "; ".join([*kept, *([facts.note] if facts.note else [])]),
+    }
+    return {key: value for key, value in known.items() if value}

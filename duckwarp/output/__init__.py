@@ -1,1 +1,0 @@
-"""The files: staging, publishing, dictionary, and what a written footer says."""

@@ -1,0 +1,161 @@
+"""Columns: what a relation has, joined with what is known about it.
+
+Names, types and nullability come from the catalog; descriptions, original names, roles and keywords
+from the warehouse's `tbl_column_metadata` where it exists, else from `COMMENT ON`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row, namedtuple_row
+
+from duckwarp.model.column import Column
+from duckwarp.model.pg_type import PgType
+from duckwarp.model.source import Source
+from duckwarp.postgres.names import as_text, in_bytes, is_text, words
+from duckwarp.postgres.types import load_types, spoken_name
+
+METADATA_TABLE = "tbl_column_metadata"
+OPTIONAL_COLUMNS = ("original_name", "description", "is_dimension", "is_measure", "query_keywords")
+
+
+def describe(
+    connection: psycopg.Connection[Any], sources: Sequence[Source], registry_schema: str
+) -> dict[str, tuple[Column, ...]]:
+    """The columns of each source that has a relation, in table order, keyed by the source's code.
+
+    Three queries for all sources together, however many there are.
+    """
+    present = [source for source in sources if source.relation is not None]
+    oids = [source.relation.oid for source in present if source.relation is not None]
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        rows: list[Any] = cursor.execute(_COLUMNS, [oids]).fetchall()
+    types = load_types(connection, {row.type_oid for row in rows})
+    knowledge = _knowledge(connection, [s.code for s in present if s.registered], registry_schema)
+    columns = {}
+    for source, oid in zip(present, oids, strict=True):
+        of_source = [row for row in rows if row.relation == oid]
+        extras = _matched([as_text(r.name) for r in of_source], knowledge.get(source.code, []))
+        columns[source.code] = tuple(
+            _column(row, position, types[row.type_oid], extra)
+            for position, (row, extra) in enumerate(zip(of_source, extras, strict=True), start=1)
+        )
+    return columns
+
+
+# The key of a table with children holds for its own rows alone, and theirs are read with them.
+# Nothing is asked of the columns that were dropped: their numbers stay as gaps. A constraint may be
+# declared NOT VALID since PostgreSQL 18, and a view's column may be NULL whatever its domain says.
+_COLUMNS = f"""
+    SELECT a.attrelid::int8 AS relation, {in_bytes("a.attname")} AS name,
+           a.atttypid::int8 AS type_oid, a.atttypmod AS typmod,
+           a.attnotnull AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_constraint k
+               WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated
+                 AND a.attnum = ANY(k.conkey)) AS not_null,
+           c.relkind IN ('r', 'p') AS is_table,
+           (SELECT pg_catalog.array_position(k.conkey, a.attnum) FROM pg_catalog.pg_constraint k
+            WHERE k.conrelid = a.attrelid AND k.contype = 'p'
+              AND (c.relkind = 'p' OR NOT c.relhassubclass)) AS key,
+           {in_bytes("pg_catalog.format_type(a.atttypid, a.atttypmod)")} AS formatted,
+           {in_bytes("pg_catalog.col_description(a.attrelid, a.attnum)")} AS comment,
+           pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS may_select
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE a.attrelid = ANY(%s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY a.attrelid, a.attnum"""
+
+
+def table_comments(
+    connection: psycopg.Connection[Any], sources: Sequence[Source]
+) -> dict[str, str]:
+    """`COMMENT ON TABLE` of the sources that have one, keyed by the source's code."""
+    query = f"""
+        SELECT oid::int8, {in_bytes("pg_catalog.obj_description(oid, 'pg_class')")}
+        FROM unnest(%s::oid[]) AS oid"""
+    oids = {source.code: source.relation.oid for source in sources if source.relation is not None}
+    rows = connection.execute(query, [sorted(set(oids.values()))]).fetchall()
+    comments = {oid: as_text(comment) for oid, comment in rows if comment}
+    return {code: comments[oid] for code, oid in oids.items() if oid in comments}
+
+
+def _column(row: Any, position: int, pg_type: PgType, extra: dict[str, Any]) -> Column:
+    return Column(
+        name=as_text(row.name),
+        position=position,
+        data_type=spoken_name(pg_type, as_text(row.formatted)),
+        pg_type=pg_type,
+        typmod=row.typmod,
+        nullable=not (row.not_null or (row.is_table and pg_type.forbids_null)),
+        key=row.key,
+        may_select=row.may_select,
+        description=extra.get("description") or as_text(row.comment or b"") or None,
+        original_name=extra.get("original_name") or None,
+        is_dimension=_is_true(extra.get("is_dimension")),
+        is_measure=_is_true(extra.get("is_measure")),
+        keywords=words(extra.get("query_keywords")),
+        name_is_text=is_text(row.name),
+    )
+
+
+def _matched(names: Sequence[str], known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is known of each column: by its exact name first, by lower case otherwise.
+
+    What is known of a column by its exact name is said of no other.
+    """
+    exact = {row["column_name"]: row for row in reversed(known)}
+    alike = {
+        row["column_name"].lower(): row
+        for row in reversed(known)
+        if row["column_name"] not in names
+    }
+    return [exact.get(name) or alike.get(name.lower(), {}) for name in names]
+
+
+def _is_true(value: object) -> bool:
+    """A mark, for which some installations keep a boolean and others a word or a number."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "t", "yes", "y", "on", "1")
+    return bool(value)
+
+
+def _knowledge(
+    connection: psycopg.Connection[Any], codes: Sequence[str], registry_schema: str
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the metadata table, by source; nothing where it is absent or may not be read."""
+    present = _metadata_columns(connection, registry_schema)
+    if not codes or not {"canonical_source_code", "column_name"} <= present:
+        return {}
+    wanted = ["canonical_source_code", "column_name"]
+    wanted += [column for column in OPTIONAL_COLUMNS if column in present]
+    query = sql.SQL(
+        "SELECT {columns} FROM {table} WHERE canonical_source_code = ANY({codes}::text[]) "
+        'AND column_name IS NOT NULL ORDER BY canonical_source_code, column_name COLLATE "C"'
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, wanted)),
+        table=sql.Identifier(registry_schema, METADATA_TABLE),
+        # No parameter: a percent sign in the schema's name would be taken for another one.
+        codes=sql.Literal(list(codes)),
+    )
+    by_code: dict[str, list[dict[str, Any]]] = {}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        for row in cursor.execute(query):
+            by_code.setdefault(row["canonical_source_code"], []).append(row)
+    return by_code
+
+
+def _metadata_columns(connection: psycopg.Connection[Any], registry_schema: str) -> set[str]:
+    query = """
+        SELECT a.attname
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+          AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+          AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')"""
+    rows = connection.execute(query, [registry_schema, METADATA_TABLE]).fetchall()
+    return {row[0] for row in rows}

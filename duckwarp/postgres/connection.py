@@ -1,0 +1,293 @@
+"""How the server is reached: which connection string, which session, which words when it fails.
+
+Connection strings come in here and go no further: what leaves is an open connection, a
+`ServerAddress`, or an error without secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, pq, sql
+
+from duckwarp.model.errors import ConnectionFailed, UsageError
+from duckwarp.model.redaction import hide, without, without_passwords
+from duckwarp.model.settings import SESSION_SETTINGS, ServerAddress
+from duckwarp.postgres.faults import noted, refusal_noted
+
+APPLICATION_NAME = "duckwarp"
+PG_CATALOG_FIRST = "pg_catalog, "
+NEEDS = "duckwarp needs at least 2 connections: one holds the snapshot"
+CONNECT_TIMEOUT_SECONDS = 10
+
+# The variables by which libpq itself is told where to go. Any one of them takes precedence over the
+# POSTGRES_* variables of the warehouse's own tools.
+_LIBPQ_VARIABLES = (
+    "PGSERVICE",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGPORT",
+    "PGDATABASE",
+    "PGUSER",
+    "PGPASSWORD",
+)
+_WAREHOUSE_VARIABLES = {
+    "POSTGRES_HOST": "host",
+    "POSTGRES_PORT": "port",
+    "POSTGRES_DB": "dbname",
+    "POSTGRES_USER": "user",
+    "POSTGRES_PASSWORD": "password",
+}
+# `postgresql+psycopg://` and the like are SQLAlchemy's way to name a driver.
+_DRIVER_SUFFIX = re.compile(r"^(postgres(?:ql)?)\+\w+://")
+
+
+def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
+    """The connection string of a run, in key=value form; it may hold a password.
+
+    `dsn` first, then `DUCKWARP_DSN`, `DATABASE_URL`, libpq's own variables and files, and at last
+    the `POSTGRES_*` variables. Raises `UsageError` for a string that libpq cannot parse.
+    """
+    if dsn is not None and not dsn.strip():
+        raise UsageError("--dsn is empty: leave it out to use the environment")
+    given = dsn or environ.get("DUCKWARP_DSN") or environ.get("DATABASE_URL") or ""
+    parameters = _parse(_DRIVER_SUFFIX.sub(r"\1://", given.strip()))
+    if not given and not any(environ.get(name) for name in _LIBPQ_VARIABLES):
+        named = {key: environ.get(name) for name, key in _WAREHOUSE_VARIABLES.items()}
+        parameters |= {key: value for key, value in named.items() if value}
+    if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in environ:
+        parameters["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    _hide_secrets(parameters, environ)
+    return conninfo.make_conninfo("", **parameters)
+
+
+def _hide_secrets(parameters: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Have no text of this process repeat them; a password that is a name, too, is none."""
+    names = [str(parameters.get(key, "")) for key in ("host", "dbname", "user")]
+    secrets = [value for key, value in parameters.items() if key.endswith(_SECRET_ENDINGS)]
+    secrets += _CUSTOM_OPTION.findall(str(parameters.get("options", "")))
+    for secret in (*secrets, environ.get("PGPASSWORD"), environ.get("POSTGRES_PASSWORD")):
+        hide(secret, unless=names)
+
+
+_SECRET_ENDINGS = ("password", "secret")
+# A setting with a dot in its name is none of PostgreSQL's own: it may be a token for anything.
+_CUSTOM_OPTION = re.compile(r"(?:-c\s*|--)\w+\.[\w.]+=(\S+)")
+
+
+def _parse(given: str) -> dict[str, Any]:
+    try:
+        parameters = dict(conninfo.conninfo_to_dict(given))
+    except (psycopg.ProgrammingError, UnicodeError):
+        # libpq quotes the part that it could not read, which may be the password.
+        raise UsageError(_UNREADABLE) from None
+    uri = _URI.match(given)
+    if uri and (_is_ambiguous(given[uri.end() :]) or _is_misread(parameters)):
+        raise UsageError(_UNREADABLE)
+    return parameters
+
+
+_UNREADABLE = (
+    "the connection string cannot be read: it takes a URI (postgresql://user@host/db) or "
+    "key=value pairs (host=… dbname=…); percent-encode special characters in a URI"
+)
+_URI = re.compile(r"postgres(?:ql)?://")
+
+
+def _is_ambiguous(text: str) -> bool:
+    """Whether an `@` stands where libpq ends no user and password: it may belong to them.
+
+    `text` is a URI after its scheme. libpq ends the password at the first `@` or `/`, and what is
+    left of it would be a host, a port or a database, which its messages quote.
+    """
+    authority, slash, _ = text.partition("/")
+    _, at, host = authority.rpartition("@")
+    if "@" in authority.replace("@", "", 1):
+        return True
+    if not at and "?" in authority:
+        return "@" in text
+    after = host + slash + text[len(authority) + len(slash) :]
+    return "@" in after.partition("?")[0]
+
+
+def _is_misread(parameters: Mapping[str, Any]) -> bool:
+    """Whether the host or the port that libpq read can only be a part of something else."""
+    hosts = str(parameters.get("host", "")).split(",")
+    ports = str(parameters.get("port", "")).split(",")
+    strange = any("@" in host[1:] for host in hosts if not host.startswith("/"))
+    return strange or not all(re.fullmatch(r"\d*", port, re.ASCII) for port in ports)
+
+
+def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
+    """A read-only session in autocommit with the settings of `SESSION_SETTINGS`.
+
+    Raises `ConnectionFailed` with libpq's reason.
+    """
+    connection = connect_plainly(conninfo_text, application_name)
+    try:
+        prepare(connection)
+    except psycopg.Error as error:
+        connection.close()
+        raise noted(ConnectionFailed(_reason(error, conninfo_text)), error) from None
+    return connection
+
+
+def prepare(connection: psycopg.Connection[Any]) -> None:
+    """Make a plain session one of the run's, whatever the defaults of its role."""
+    # First of all, or a short timeout of the role's would end what comes next.
+    connection.execute("SET statement_timeout = 0")
+    _put_pg_catalog_first(connection)
+    apply_session_settings(connection)
+
+
+def connect_plainly(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
+    """A session in autocommit as the server, the role and the environment make it.
+
+    Raises `ConnectionFailed` with libpq's reason.
+    """
+    try:
+        return psycopg.connect(
+            conninfo_text,
+            autocommit=True,
+            application_name=application_name,
+            client_encoding="UTF8",
+        )
+    except (psycopg.Error, UnicodeError) as error:
+        refused = ConnectionFailed(_reason(error, conninfo_text))
+        if isinstance(error, UnicodeError):
+            raise refused from None
+        raise refusal_noted(refused, str(error), conninfo_text) from None
+
+
+def _put_pg_catalog_first(connection: psycopg.Connection[Any]) -> None:
+    """See to it that `text` and `=` mean PostgreSQL's own; nothing to do for most search paths.
+
+    Where a path names pg_catalog, it is searched in that place, and first of all otherwise
+    (PostgreSQL manual, `search_path`).
+    """
+    path = search_path(connection)
+    if "pg_catalog" in path:
+        query = "SELECT pg_catalog.set_config('search_path', %s, false)"
+        connection.execute(query, [PG_CATALOG_FIRST + path.removeprefix(PG_CATALOG_FIRST)])
+
+
+def search_path(connection: psycopg.Connection[Any]) -> str:
+    """The session's, as text."""
+    row = connection.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def known_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Those of `SESSION_SETTINGS` that this server knows."""
+    query = "SELECT lower(name) FROM pg_catalog.pg_settings WHERE lower(name) = ANY(%s::text[])"
+    names = [name.lower() for name in SESSION_SETTINGS]
+    known = {row[0] for row in connection.execute(query, [names])}
+    return {name: value for name, value in SESSION_SETTINGS.items() if name.lower() in known}
+
+
+def apply_session_settings(connection: psycopg.Connection[Any]) -> None:
+    """Set the session's defaults to `SESSION_SETTINGS`, read-only among them."""
+    apply_settings(connection, known_settings(connection) | {"default_transaction_read_only": "on"})
+
+
+def apply_settings(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """Set these for the rest of the session."""
+    statements = [
+        sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+        for name, value in settings.items()
+    ]
+    connection.execute(sql.SQL("; ").join(statements))
+
+
+def server_address(
+    connection: psycopg.Connection[Any], *, takes_options: bool = True
+) -> ServerAddress:
+    """What another connection needs to reach the same server as the same role.
+
+    A pooler takes no options: the search path has to be set in the sessions themselves then.
+
+    Only what was given is passed on: another libpq may be older, and reads the environment itself.
+    The host and the port are those that answered, of several that may have been named.
+    """
+    defaults = {option.keyword: option.val for option in pq.Conninfo.get_defaults()}
+    given = {
+        option.keyword.decode(): option.val.decode()
+        for option in connection.pgconn.info
+        if option.val is not None and option.val != defaults.get(option.keyword)
+    }
+    parameters = {key: value for key, value in given.items() if key not in _NOT_PASSED}
+    info = connection.info
+    parameters |= {"host": info.host, "port": str(info.port)}
+    parameters |= {"dbname": info.dbname, "user": info.user}
+    if info.hostaddr and not info.host.startswith("/"):
+        parameters["hostaddr"] = info.hostaddr
+    else:
+        parameters.pop("hostaddr", None)
+    path = search_path(connection)
+    if path.startswith(PG_CATALOG_FIRST) and takes_options:
+        # An option of the connection's is its default as well: RESET and TO DEFAULT keep it.
+        option = path.replace("\\", r"\\").replace(" ", r"\ ")
+        parameters["options"] = f"{parameters.get('options', '')} -c search_path={option}".strip()
+    # It may come from a password file or a service.
+    hide(info.password, unless=(info.host, info.dbname, info.user))
+    return ServerAddress(parameters=parameters, password=info.password or None)
+
+
+def joined_conninfo(address: ServerAddress) -> str:
+    """The connection string of a further connection; it may hold a password."""
+    return conninfo.make_conninfo("", **address.parameters, password=address.password)
+
+
+# What is resolved by then, set by the session itself, or a matter of the first connection only.
+_NOT_PASSED = frozenset(
+    {
+        "password",
+        "passfile",
+        "service",
+        "servicefile",
+        "host",
+        "hostaddr",
+        "port",
+        "target_session_attrs",
+        "load_balance_hosts",
+        "client_encoding",
+        "fallback_application_name",
+        "replication",
+    }
+)
+
+
+def _reason(error: Exception, conninfo_text: str) -> str:
+    """The error in one line, without the password even where it came back in the message."""
+    text = " ".join(str(error).split())
+    parameters = conninfo.conninfo_to_dict(conninfo_text)
+    # The server repeats the value of an option that it does not take.
+    options = str(parameters.get("options") or os.environ.get("PGOPTIONS", ""))
+    for value in re.findall(r"=(\S+)", options):
+        text = without(text, value)
+    text = without_passwords(without(text, str(parameters.get("password") or "")))
+    reason = text.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+    return with_advice(reason)
+
+
+# psycopg passes on no SQLSTATE (53300 here) of a connection that failed, nor does DuckDB.
+_EXHAUSTED = re.compile(
+    r"too many connections|too many clients already|remaining connection slots are reserved"
+)
+
+
+def with_advice(reason: str) -> str:
+    """The server's reason for refusing a connection, with what a run needs if it has no more."""
+    if _EXHAUSTED.search(reason):
+        return f"{reason} ({NEEDS})"
+    if "unsupported startup parameter" in reason:
+        return (
+            f"{reason} (a pooler refuses it: leave PGOPTIONS and options out, or name it in the "
+            "pooler's ignore_startup_parameters)"
+        )
+    return reason

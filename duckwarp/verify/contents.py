@@ -1,0 +1,204 @@
+"""A Parquet file as pyarrow reads it: its columns, what their fields say, and its rows in batches.
+
+The file was written by DuckDB; that another library decodes it is what makes verification worth
+something. Nothing here knows of PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from duckwarp.model.errors import FileUnreadable
+from duckwarp.model.results import Loss
+
+# A batch of rows in memory, and the most rows in one: half a row group of an ordinary table.
+BATCH_BYTES = 16_000_000
+BATCH_ROWS = 61_440
+# What is scanned at once by one of DuckDB's threads.
+SLICE_ROWS = 8_192
+# The key under which a file describes itself, and the form of that which is known here.
+DESCRIPTION_KEY = b"duckwarp"
+DESCRIPTION_FORMAT = 1
+
+_PLAIN = {
+    "bool": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "uint8": "UTINYINT",
+    "uint16": "USMALLINT",
+    "uint32": "UINTEGER",
+    "uint64": "UBIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "string": "VARCHAR",
+    "large_string": "VARCHAR",
+    "binary": "BLOB",
+    "large_binary": "BLOB",
+    "fixed_size_binary[16]": "UUID",
+    "date32[day]": "DATE",
+    "time64[us]": "TIME",
+    "timestamp[us]": "TIMESTAMP",
+    "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
+}
+_LOSS = re.compile(r"([\d,]+) values? \((.*?)\) (.*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileColumn:
+    """One column of a file.
+
+    `kind` is DuckDB's name of its type, with JSON for text that is marked as such; a type that no
+    export writes keeps Arrow's name. `losses` and `note` are what its field says was not kept, and
+    what a reader should know.
+    """
+
+    name: str
+    kind: str
+    postgres_type: str | None = None
+    losses: tuple[Loss, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """An open file.
+
+    `described_code` and `order_by` are what its footer says of itself: which source it is of, and
+    the columns by which it is sorted; None where it does not say.
+    """
+
+    file: pq.ParquetFile
+    rows: int
+    columns: tuple[FileColumn, ...]
+    described_code: str | None = None
+    order_by: tuple[str, ...] | None = None
+
+    def batches(self) -> Iterator[pa.Table]:
+        """All rows, in the file's order, under the names c0, c1, …
+
+        Raises `FileUnreadable` where a page cannot be read.
+        """
+        metadata = self.file.metadata
+        names = [f"c{number}" for number in range(len(self.columns))]
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            row_bytes = max(group.total_byte_size // max(group.num_rows, 1), 1)
+            most = max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+            with _errors_translated():
+                for batch in self.file.iter_batches(batch_size=most, row_groups=[number]):
+                    arrays = [_storage(array) for array in batch.columns]
+                    yield _sliced(pa.RecordBatch.from_arrays(arrays, names=names))
+
+
+@contextmanager
+def open_contents(path: Path) -> Iterator[Contents]:
+    """The file at `path`, with what its footer says. Raises `FileUnreadable`."""
+    with ExitStack() as ending:
+        with _errors_translated():
+            # Its memory goes back to the system, and nothing is read ahead.
+            ending.callback(pa.set_memory_pool, pa.default_memory_pool())
+            pa.set_memory_pool(pa.system_memory_pool())
+            # By its descriptor, whatever the path looks like and is replaced by.
+            opened = ending.enter_context(pa.OSFile(str(path.absolute())))
+            file = ending.enter_context(pq.ParquetFile(opened, pre_buffer=False))
+            schema = file.schema_arrow
+            logical = [_logical(file.schema, leaf) for leaf in _first_leaves(schema)]
+            columns = tuple(map(_column, schema, logical))
+            described = _described(file.metadata.metadata or {})
+        order_by = described.get("order_by", ()) if described else None
+        yield Contents(
+            file=file,
+            rows=file.metadata.num_rows,
+            columns=columns,
+            described_code=described.get("code"),
+            order_by=None if order_by is None else tuple(map(str, order_by)),
+        )
+
+
+@contextmanager
+def _errors_translated() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise FileUnreadable(" ".join(str(error).split())) from error
+
+
+def _first_leaves(schema: pa.Schema) -> list[int]:
+    leaves, leaf = [], 0
+    for data_type in schema.types:
+        leaves.append(leaf)
+        leaf += _leaf_count(data_type)
+    return leaves
+
+
+def _leaf_count(data_type: pa.DataType) -> int:
+    if not data_type.num_fields:
+        return 1
+    return sum(_leaf_count(data_type.field(n).type) for n in range(data_type.num_fields))
+
+
+def _logical(schema: pq.ParquetSchema, leaf: int) -> str:
+    return str(schema.column(leaf).logical_type.type)
+
+
+def _column(field: pa.Field, logical: str) -> FileColumn:
+    known = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    kind = _kind(field.type)
+    return FileColumn(
+        name=field.name,
+        kind="JSON" if kind == "VARCHAR" and logical == "JSON" else kind,
+        postgres_type=known.get("postgres_type"),
+        losses=_losses(field.name, known.get("not_kept", "")),
+        note=known.get("note", ""),
+    )
+
+
+def _kind(data_type: pa.DataType) -> str:
+    if isinstance(data_type, pa.BaseExtensionType):
+        data_type = data_type.storage_type
+    if pa.types.is_decimal(data_type):
+        return f"DECIMAL({data_type.precision},{data_type.scale})"
+    if pa.types.is_list(data_type) or pa.types.is_large_list(data_type):
+        return f"{_kind(data_type.value_type)}[]"
+    return _PLAIN.get(str(data_type), str(data_type))
+
+
+def _losses(column: str, sentences: str) -> tuple[Loss, ...]:
+    found = (_LOSS.fullmatch(sentence) for sentence in sentences.split("; "))
+    return tuple(
+        Loss(column=column, kind=each[2], count=int(each[1].replace(",", "")), outcome=each[3])
+        for each in found
+        if each is not None
+    )
+
+
+def _described(keys: dict[bytes, bytes]) -> dict[str, Any]:
+    """What the file says of itself; empty where it does not, or in no way that is known here."""
+    try:
+        found = json.loads(keys.get(DESCRIPTION_KEY, b"null"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and found.get("format") == DESCRIPTION_FORMAT else {}
+
+
+def _storage(array: pa.Array) -> pa.Array:
+    return array.storage if isinstance(array, pa.ExtensionArray) else array
+
+
+def _sliced(batch: pa.RecordBatch) -> pa.Table:
+    """The batch in pieces, which several threads may scan at once."""
+    starts: Any = range(0, batch.num_rows, SLICE_ROWS)
+    return pa.Table.from_batches(
+        [batch.slice(start, SLICE_ROWS) for start in starts], schema=batch.schema
+    )
