@@ -17,7 +17,8 @@ from rich.text import Text
 
 from duckwarp.cli import wording
 from duckwarp.cli.progress import Tally, UnderWay, rate_text, retry_line, rows_text
-from duckwarp.model.events import Event, EventType
+from duckwarp.model.events import Event
+from duckwarp.model.run_events import Retried
 
 WIDEST = 100
 # Room for the terminal's ^C: on a full line it would wrap, and the erasing end a line too low.
@@ -62,7 +63,7 @@ class LiveBars:
     def listen(self, event: Event) -> None:
         """Move the counters; the screen follows at its own pace. What is retried stays."""
         self._tally = self._tally.after(event)
-        if event.event_type is EventType.WARNING and event.stage == "retry":
+        if isinstance(event.subject, Retried):
             self._console.print(Text(retry_line(event)))
 
     def draw(self) -> RenderableType:

@@ -14,7 +14,19 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from duckwarp.cli import wording
-from duckwarp.model.events import Event, EventType
+from duckwarp.model.events import Event
+from duckwarp.model.results import SourceOutcome
+from duckwarp.model.run_events import (
+    BatchStarted,
+    CopyTicked,
+    Retried,
+    RunRetried,
+    RunStarted,
+    RunWaits,
+    SourceExported,
+    SourceFailed,
+    SourceStarted,
+)
 from duckwarp.model.sizes import size_text
 
 LONG_SOURCE_SECONDS = 30.0
@@ -72,25 +84,22 @@ class Tally:
 
     def after(self, event: Event) -> Tally:
         """The tally once `event` has happened."""
-        context, code = event.context, str(event.context.get("source", ""))
-        match event.event_type, event.stage:
-            case EventType.RUN_STARTED, _:
-                return dataclasses.replace(self, started_at=event.timestamp)
-            case EventType.STAGE_STARTED, "export_batch":
-                return dataclasses.replace(self, sources=self.done + context["sources"])
-            case EventType.STAGE_STARTED, "export":
+        match event.subject:
+            case RunStarted() | BatchStarted() as begun:
+                sources = self.done + begun.sources if isinstance(begun, BatchStarted) else 0
+                started_at = self.started_at or event.timestamp
+                return dataclasses.replace(self, started_at=started_at, sources=sources)
+            case SourceStarted(source=code, expected_rows=rows):
                 return self._with(
-                    UnderWay(
-                        code=code,
-                        started_at=event.timestamp,
-                        expected_rows=context.get("expected_rows"),
-                    )
+                    UnderWay(code=code, started_at=event.timestamp, expected_rows=rows)
                 )
-            case EventType.PROGRESS, "export":
-                return self._ticked(code, event)
-            case ((EventType.STAGE_COMPLETED | EventType.ERROR), "export"):
-                return self._without(code, failed=event.event_type is EventType.ERROR)
-        return self._again(kept=context["sources_done"] > 0) if _restarts(event) else self
+            case CopyTicked() as tick:
+                return self._tick(tick)
+            case (SourceExported() | SourceFailed()) as ended:
+                return self._without(ended.source, failed=isinstance(ended, SourceFailed))
+            case RunRetried(sources_done=kept):
+                return self._again(kept=kept > 0)
+        return self
 
     def find(self, code: str) -> UnderWay | None:
         """The source of that code, if it is being exported."""
@@ -105,13 +114,17 @@ class Tally:
         others = tuple(other for other in self.under_way if other.code != source.code)
         return dataclasses.replace(self, under_way=(*others, source))
 
-    def _ticked(self, code: str, event: Event) -> Tally:
-        before = self.find(code)
+    def _tick(self, tick: CopyTicked) -> Tally:
+        before = self.find(tick.source)
         if before is None:
             return self
-        names = ("phase", "rows_read", "expected_rows", "file_bytes")
-        news = {name: event.context[name] for name in names if name in event.context}
-        now = dataclasses.replace(before, **news)
+        now = dataclasses.replace(
+            before,
+            phase=tick.phase,
+            rows_read=tick.rows_read,
+            expected_rows=tick.expected_rows,
+            file_bytes=tick.file_bytes,
+        )
         under_way = tuple(now if source is before else source for source in self.under_way)
         return dataclasses.replace(self, under_way=under_way)
 
@@ -126,11 +139,6 @@ class Tally:
             ended=self.ended | {code},
             under_way=tuple(source for source in self.under_way if source.code != code),
         )
-
-
-def _restarts(event: Event) -> bool:
-    """Whether the run as a whole is tried again."""
-    return event.stage == "retry" and "sources_done" in event.context
 
 
 class Display(Protocol):
@@ -168,9 +176,10 @@ class Quiet:
             print(line, file=self._stream, flush=True)
 
     def _line(self, event: Event) -> str | None:
-        if event.event_type is not EventType.ERROR or event.stage != "export":
+        if not isinstance(event.subject, SourceFailed):
             return None
-        return _sentence("failed", event, wording.one_line(str(event.context.get("error", ""))))
+        reason = wording.one_line(str(event.context["error"]))
+        return _sentence("failed", event.subject.source, reason)
 
 
 class PlainLines(Quiet):
@@ -186,34 +195,34 @@ class PlainLines(Quiet):
 
     def _line(self, event: Event) -> str | None:
         self._tally = self._tally.after(event)
-        match event.event_type, event.stage:
-            case EventType.STAGE_COMPLETED, "export":
-                state = str(event.context.get("state", "exported"))
-                return _sentence(state, event, _figures(event)) + self._position()
-            case EventType.PROGRESS, "lock":
+        match event.subject:
+            case SourceExported(outcome=outcome):
+                line = _sentence(outcome.state.value, outcome.code, _figures(outcome))
+                return line + self._position()
+            case RunWaits():
                 return event.message
-            case EventType.ERROR, "export":
+            case SourceFailed():
                 return f"{super()._line(event)}{self._position()}"
-            case EventType.PROGRESS, "export":
-                return self._long_source(event)
-            case EventType.WARNING, "retry":
+            case CopyTicked(source=code):
+                return self._long_source(code, event.timestamp)
+            case Retried():
                 return retry_line(event)
         return None
 
     def _position(self) -> str:
         return f" ({self._tally.done} of {self._tally.sources})"
 
-    def _long_source(self, event: Event) -> str | None:
-        source = self._tally.find(str(event.context.get("source")))
+    def _long_source(self, code: str, now: datetime) -> str | None:
+        source = self._tally.find(code)
         if source is None:
             return None
-        last = self._spoken_at.get(source.code, source.started_at)
-        if (event.timestamp - last).total_seconds() < LONG_SOURCE_SECONDS:
+        last = self._spoken_at.get(code, source.started_at)
+        if (now - last).total_seconds() < LONG_SOURCE_SECONDS:
             return None
-        self._spoken_at[source.code] = event.timestamp
-        parts = [rows_text(source), rate_text(source, event.timestamp)]
-        parts.append(wording.duration(source.seconds(event.timestamp)))
-        return _sentence(source.phase, event, ", ".join(filter(None, parts)))
+        self._spoken_at[code] = now
+        parts = [rows_text(source), rate_text(source, now)]
+        parts.append(wording.duration(source.seconds(now)))
+        return _sentence(source.phase, code, ", ".join(filter(None, parts)))
 
 
 def retry_line(event: Event) -> str:
@@ -247,18 +256,18 @@ def rate_text(source: UnderWay, now: datetime) -> str:
     return f"{float(f'{rate:.3g}'):,.0f} rows/s" if rate else ""
 
 
-def _sentence(state: str, event: Event, rest: str) -> str:
-    code = wording.one_line(str(event.context.get("source", "")))
-    return f"{state:<8}  {code}: {rest}"
+def _sentence(state: str, code: str, rest: str) -> str:
+    return f"{state:<8}  {wording.one_line(code)}: {rest}"
 
 
-def _figures(event: Event) -> str:
-    context = event.context
+def _figures(outcome: SourceOutcome) -> str:
+    result = outcome.result
+    assert result is not None
     return ", ".join(
         (
-            wording.counted(context["rows"], "row"),
-            wording.counted(context["columns"], "column"),
-            size_text(context["size_bytes"]),
-            wording.duration(context["seconds"]),
+            wording.counted(result.row_count, "row"),
+            wording.counted(result.column_count, "column"),
+            size_text(outcome.size_bytes),
+            wording.duration(outcome.seconds),
         )
     )

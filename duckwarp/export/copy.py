@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from duckwarp.catalog.update import Keeper
 from duckwarp.engine.copy import (
@@ -29,8 +29,6 @@ from duckwarp.engine.session import (
     SharedSnapshot,
     enter_snapshot,
 )
-from duckwarp.export import telling
-from duckwarp.export.telling import Telling
 from duckwarp.files.dataset import FOOTER_KEY, dataset_of, footer_text
 from duckwarp.files.digest import GrowingDigest
 from duckwarp.files.parquet import read_facts
@@ -39,6 +37,15 @@ from duckwarp.model.column import Column
 from duckwarp.model.dataset import Dataset
 from duckwarp.model.errors import SnapshotTooOld, SourceError
 from duckwarp.model.results import ParquetFacts
+from duckwarp.model.run_events import (
+    CopyRepeated,
+    CopyTicked,
+    ReadCompleted,
+    ReadStarted,
+    Reporter,
+    WriteCompleted,
+    WriteStarted,
+)
 from duckwarp.model.settings import Order, Settings, SortIn, Spill
 from duckwarp.model.sizes import size_text
 from duckwarp.model.source import Source
@@ -79,7 +86,7 @@ class Run:
     session: Session
     staging: Staging
     catalog: Keeper
-    tell: Telling
+    report: Reporter
     turn: threading.RLock = field(default_factory=threading.RLock)
     placing: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -137,7 +144,8 @@ def copied(
         if run.in_lane and not _is_light(plan):
             raise Deferred
         if experience == Experience():
-            telling.copy_started(run.tell, source.code, len(columns), str(path))
+            for started in (ReadStarted, WriteStarted):
+                run.report(started(source=source.code, columns=len(columns), path=str(path)))
         plan = _with_descriptions(plan, source, columns)
         check_longest(plan.layout.longest_bytes, run.memory_bytes)
         check_space(run.spill, plan.layout.spill_bytes)
@@ -162,11 +170,13 @@ def copied(
             before, experience = experience, _learned(experience, met, plan)
             if experience == before:
                 raise SourceError(_reason(run, met, free)) from met
-            telling.copy_repeated(run.tell, source.code, _WHY[type(met)])
+            run.report(CopyRepeated(source=source.code, reason=_WHY[type(met)]))
     with run.turn:
         check_still_the_same(connection, source)
     written_as = tuple(planned.form.shown_type for planned in plan.columns)
-    telling.copy_completed(run.tell, source.code, written_as, str(path), rows)
+    figures: dict[str, Any] = {"source": source.code, "columns": len(columns), "path": str(path)}
+    run.report(ReadCompleted(**figures, rows=rows))
+    run.report(WriteCompleted(**figures, rows=rows, written_as=written_as))
     return plan, facts
 
 
@@ -265,7 +275,7 @@ def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str | None]:
             digest.advance()
         if plan.layout.reader is Reader.BYTES:
             # The server sorts, and what comes is written as it comes.
-            _tell_position(run, plan, path, rows_read, sending=True)
+            _report_position(run, plan, path, rows_read, sending=True)
         else:
             rows_read = _tick(run, plan, path, rows_read)
 
@@ -314,21 +324,22 @@ def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
     with run.turn:
         rows, sending = rows_being_read(run.snapshot)
     rows = max(rows, rows_before)
-    _tell_position(run, plan, path, rows, sending=bool(sending))
+    _report_position(run, plan, path, rows, sending=bool(sending))
     return rows
 
 
-def _tell_position(run: Run, plan: ExportPlan, path: Path, rows: int, *, sending: bool) -> None:
+def _report_position(run: Run, plan: ExportPlan, path: Path, rows: int, *, sending: bool) -> None:
     file_bytes = path.stat().st_size if path.exists() else 0
     if sending or not rows:
         phase = "reading"
     else:
         phase = "writing" if file_bytes > EMPTY_FILE_BYTES else "sorting"
-    telling.copy_ticked(
-        run.tell,
-        plan.code,
-        phase,
-        rows_read=rows,
-        expected_rows=plan.expected_rows,
-        file_bytes=file_bytes,
+    run.report(
+        CopyTicked(
+            source=plan.code,
+            phase=phase,
+            rows_read=rows,
+            expected_rows=plan.expected_rows,
+            file_bytes=file_bytes,
+        )
     )

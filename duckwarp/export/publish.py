@@ -13,11 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duckwarp.checks.comparing import Shape, compare, drift, dropped_percent, shape_of
-from duckwarp.export import telling
-from duckwarp.export.telling import Telling
 from duckwarp.model.change import Change
 from duckwarp.model.errors import OutputUnusable, SourceError
 from duckwarp.model.results import ExportResult, SourceOutcome, SourceState
+from duckwarp.model.run_events import (
+    ColumnsDrifted,
+    PublishingStarted,
+    Reporter,
+    RowsDropped,
+    SourceFailed,
+    SourcePublished,
+)
 from duckwarp.model.settings import OnDrift, Settings
 from duckwarp.store.journal import CATALOG_NAMES, has_begun
 from duckwarp.store.publishing import CatalogStep, Changes, check_place, no_catalog, publish
@@ -50,7 +56,7 @@ class Verdict:
         return SourceState.EXPORTED if news else SourceState.UNCHANGED
 
 
-def judged(staging: Staging, settings: Settings, tell: Telling, code: str) -> Verdict:
+def judged(staging: Staging, settings: Settings, report: Reporter, code: str) -> Verdict:
     """Compare a staged pair with the published one.
 
     Raises `SourceError` where the rows fell or the columns changed as the settings forbid, and
@@ -66,8 +72,8 @@ def judged(staging: Staging, settings: Settings, tell: Telling, code: str) -> Ve
     if before is None or after is None:
         return Verdict(change=change)
     notes = (
-        *_collapse(settings, tell, code, before.rows, after.rows),
-        *_drift(settings, tell, code, before, after),
+        *_collapse(settings, report, code, before.rows, after.rows),
+        *_drift(settings, report, code, before, after),
     )
     return Verdict(change=change, notes=notes)
 
@@ -86,7 +92,7 @@ def _chmod(path: Path, mode: int | None) -> None:
 
 
 def _collapse(
-    settings: Settings, tell: Telling, code: str, before_rows: int, rows: int
+    settings: Settings, report: Reporter, code: str, before_rows: int, rows: int
 ) -> Iterable[str]:
     percent, most = dropped_percent(before_rows, rows), settings.max_row_drop_percent
     words = (
@@ -98,26 +104,34 @@ def _collapse(
             "--max-row-drop 100"
         )
     if percent > SUSPECT_DROP_PERCENT:
-        telling.rows_dropped(tell, code, before_rows, rows, words)
+        report(RowsDropped(source=code, warning=words, rows_before=before_rows, rows=rows))
         yield words
 
 
 def _drift(
-    settings: Settings, tell: Telling, code: str, before: Shape, after: Shape
+    settings: Settings, report: Reporter, code: str, before: Shape, after: Shape
 ) -> Iterable[str]:
     found = drift(before, after)
     if not found:
         return
     if settings.on_drift is OnDrift.FAIL:
         raise SourceError(f"{found}; if that is right, run once with --on-drift warn")
-    telling.columns_drifted(tell, code, found)
+    report(
+        ColumnsDrifted(
+            source=code,
+            warning=str(found),
+            added_columns=found.added,
+            removed_columns=found.removed,
+            retyped_columns=found.retyped,
+        )
+    )
     yield str(found)
 
 
 def put_in_place(
     staging: Staging,
     settings: Settings,
-    tell: Telling,
+    report: Reporter,
     outcomes: Sequence[SourceOutcome],
     changes: Mapping[str, Change],
     catalog: CatalogStep = no_catalog,
@@ -134,8 +148,8 @@ def put_in_place(
     else:
         changed = tuple(changes[o.code] for o in outcomes if o.code in changes)
         publication = Changes(changed=changed, kept=tuple(same))
-        refused = _placed(staging, settings, tell, publication, catalog)
-    return tuple(_at_last(staging, tell, outcome, refused) for outcome in outcomes)
+        refused = _placed(staging, settings, report, publication, catalog)
+    return tuple(_at_last(staging, report, outcome, refused) for outcome in outcomes)
 
 
 def _named(codes: Sequence[str]) -> str:
@@ -143,11 +157,11 @@ def _named(codes: Sequence[str]) -> str:
 
 
 def _placed(
-    staging: Staging, settings: Settings, tell: Telling, changes: Changes, catalog: CatalogStep
+    staging: Staging, settings: Settings, report: Reporter, changes: Changes, catalog: CatalogStep
 ) -> dict[str, str]:
     """Why sources could not be put in place, by their codes."""
     if changes.changed:
-        telling.publishing_started(tell, len(changes.changed))
+        report(PublishingStarted(sources=len(changes.changed)))
     try:
         errors = publish(
             staging.folder, staging.output_dir, changes, catalog=catalog, mode=settings.mode
@@ -163,7 +177,7 @@ def _placed(
         errors = dict.fromkeys((change.code for change in changes.changed), error)
     for change in changes.changed:
         if change.code not in errors:
-            telling.source_published(tell, change.code)
+            report(SourcePublished(source=change.code))
     return {code: _why_not_placed(error, staging.output_dir) for code, error in errors.items()}
 
 
@@ -173,20 +187,21 @@ def _why_not_placed(error: OSError, folder: Path) -> str:
 
 
 def _at_last(
-    staging: Staging, tell: Telling, outcome: SourceOutcome, refused: dict[str, str]
+    staging: Staging, report: Reporter, outcome: SourceOutcome, refused: dict[str, str]
 ) -> SourceOutcome:
     reason = refused.get(outcome.code)
     if reason is None:
         return outcome
     discard(staging, outcome.code)
-    telling.source_failed(tell, outcome.code, reason, outcome.seconds)
-    return replace(
+    failed = replace(
         outcome,
         state=SourceState.FAILED,
         reason=reason,
         result=ExportResult.failure(outcome.code, reason),
         size_bytes=0,
     )
+    report(SourceFailed(outcome=failed))
+    return failed
 
 
 def why_not_written(error: OSError, folder: Path) -> str:

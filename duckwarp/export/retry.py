@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tenacity import (
     RetryCallState,
@@ -24,19 +24,20 @@ from tenacity import (
 )
 
 from duckwarp.catalog.update import Keeper
-from duckwarp.export import telling
 from duckwarp.export.copy import TICK_SECONDS, Deferred, Run, check_age
 from duckwarp.export.skip import Trace
-from duckwarp.export.telling import Telling, Trial
 from duckwarp.model.change import Change
 from duckwarp.model.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotTooOld
 from duckwarp.model.results import SourceOutcome
+from duckwarp.model.run_events import Reporter, RunRetried, SourceRetried
 from duckwarp.model.settings import Publish, Settings
 from duckwarp.model.source import Source
 from duckwarp.postgres.faults import words_pass
 from duckwarp.postgres.snapshot import holds
 
 T = TypeVar("T")
+# The fields that every `Retried` has.
+Trial = dict[str, Any]
 
 # Twice as long each time. A server that is restarted in order is back after the second.
 FIRST_WAIT_SECONDS = 2.0
@@ -65,15 +66,17 @@ class Ledger:
     traces: dict[str, Trace] = field(default_factory=dict)
 
 
-def whole_run_tried(work: Callable[[], T], settings: Settings, tell: Telling, ledger: Ledger) -> T:
+def whole_run_tried(
+    work: Callable[[], T], settings: Settings, report: Reporter, ledger: Ledger
+) -> T:
     """What `work` gives, which is done anew, in another snapshot, after a failure that may pass."""
 
-    def told(trial: Trial) -> None:
+    def tell(trial: Trial) -> None:
         done = len(ledger.outcomes)
         kept = done if settings.publish is Publish.EACH else 0
-        telling.run_retried(tell, trial, kept, dropped=done - kept)
+        report(RunRetried(**trial, sources_done=kept, sources_dropped=done - kept))
 
-    return _retrying(settings.retries, _may_pass, threading.Event(), told)(work)
+    return _retrying(settings.retries, _may_pass, threading.Event(), tell)(work)
 
 
 def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
@@ -82,8 +85,8 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
     Raises `SnapshotLost` where it cannot be done in the run's snapshot any more.
     """
 
-    def told(trial: Trial) -> None:
-        telling.source_retried(run.tell, source.code, trial)
+    def tell(trial: Trial) -> None:
+        run.report(SourceRetried(**trial, source=source.code))
 
     def attempt() -> T:
         if run.stop.is_set():
@@ -108,7 +111,7 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
             if run.stop.wait(min(left, TICK_SECONDS)):
                 return
 
-    return _retrying(run.settings.retries, may_pass_here, run.stop, told, rest)(attempt)
+    return _retrying(run.settings.retries, may_pass_here, run.stop, tell, rest)(attempt)
 
 
 def _look_closer(run: Run, error: Exception) -> None:
@@ -129,15 +132,21 @@ def _retrying(
     retries: int,
     may_pass: Callable[[BaseException], bool],
     ended: threading.Event,
-    told: Callable[[Trial], None],
+    tell: Callable[[Trial], None],
     rest: Callable[[float], None] | None = None,
 ) -> Retrying:
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         assert isinstance(error, DuckwarpError)
         wait = state.next_action.sleep if state.next_action is not None else 0.0
-        number = state.attempt_number
-        told(Trial(number=number, retries=retries, wait_seconds=wait, error=error))
+        tell(
+            {
+                "retry": state.attempt_number,
+                "retries": retries,
+                "wait_seconds": wait,
+                "failure": error,
+            }
+        )
 
     return Retrying(
         retry=retry_if_exception(may_pass),

@@ -10,8 +10,8 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,17 +20,30 @@ from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.layout import connections_for
 from duckwarp.engine.memory import Budget, memory_budget
 from duckwarp.engine.session import SharedSnapshot, open_session, resources_of
-from duckwarp.export import telling
 from duckwarp.export.copy import Run, connected, snapshot_age_limited
 from duckwarp.export.parallel import in_lanes, is_small, lanes_for
 from duckwarp.export.publish import put_in_place
 from duckwarp.export.retry import RUN_ENDS, Ledger, whole_run_tried
 from duckwarp.export.skip import remember_published, traces_of, unread
 from duckwarp.export.source import failed, prepared
-from duckwarp.export.telling import Telling
 from duckwarp.model.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
 from duckwarp.model.events import EventSink, EventStore
 from duckwarp.model.results import ExportResult, RunReport, SourceOutcome, SourceState
+from duckwarp.model.run_events import (
+    BatchAdvanced,
+    BatchCompleted,
+    BatchStarted,
+    DeadRunCompleted,
+    Reporter,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    RunWaits,
+    SnapshotReleased,
+    SnapshotTaken,
+    SourceSkipped,
+    SourceStarted,
+)
 from duckwarp.model.settings import Publish, Settings
 from duckwarp.model.source import Selection, Source
 from duckwarp.postgres.columns import describe, table_comments
@@ -84,12 +97,45 @@ def export_publication_to_parquet(
     effective = _effective(settings, output_dir, dsn)
     sink = event_store or EventStore(_new_run_id())
     try:
-        with telling.failure_told(Telling(events=sink, publication=publication, period=period)):
+        with _failure_reported(Reporter(sink=sink, publication=publication, period=period)):
             selection = Selection(publication=publication)
         report = run_export(selection, effective, sink, publication=publication, period=period)
     except DuckwarpError as error:
         return [ExportResult.failure("", str(error))]
     return report.results
+
+
+@contextmanager
+def _failure_reported(report: Reporter) -> Iterator[None]:
+    """Report what ends the whole run before it goes on its way."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        report(RunFailed(error=_why_ended(error)))
+        raise
+
+
+def _why_ended(error: BaseException) -> str:
+    """Why a run ended; what a fault says itself may be anything, and is not repeated."""
+    if isinstance(error, (DuckwarpError, KeyboardInterrupt)):
+        return str(error) or "interrupted"
+    return f"unexpected {type(error).__name__}; this is an error in duckwarp"
+
+
+@contextmanager
+def _snapshot_reported(report: Reporter, snapshot: Snapshot) -> Iterator[None]:
+    """Report that the snapshot is taken, and at the end of the block how long it was held."""
+    taken = SnapshotTaken(
+        snapshot_id=snapshot.snapshot_id,
+        taken_at=snapshot.taken_at.isoformat(),
+        unlocked_sources=len(snapshot.unlocked),
+    )
+    report(taken)
+    try:
+        yield
+    finally:
+        age = snapshot.age_seconds
+        report(SnapshotReleased(**vars(taken), snapshot_age_seconds=age))
 
 
 def _effective(settings: Settings | None, output_dir: str | Path, dsn: str | None) -> Settings:
@@ -115,43 +161,44 @@ def run_export(
     where another one has the folder), after an event that says so. Leaves nothing behind when
     interrupted.
     """
-    tell = Telling(events=events, publication=publication, period=period)
-    telling.run_started(tell, str(settings.output_dir))
+    report = Reporter(sink=events, publication=publication, period=period)
+    report(RunStarted(run_id=events.run_id, output_dir=str(settings.output_dir)))
     started = time.monotonic()
-    with telling.failure_told(tell):
+    with _failure_reported(report):
         budget = memory_budget(settings)
-        with _staging(settings, tell) as staging:
+        with _staging(settings, report) as staging:
             ledger = Ledger(catalog=Keeper(settings.output_dir, read_catalog(settings.output_dir)))
-            _export_all_tried(selection, settings, budget, staging, tell, ledger)
+            _export_all_tried(selection, settings, budget, staging, report, ledger)
             outcomes = put_in_place(
                 staging,
                 settings,
-                tell,
+                report,
                 [ledger.outcomes[code] for code in ledger.sources],
                 ledger.changes,
                 ledger.catalog,
             )
             if settings.skip_unchanged:
                 remember_published(staging, outcomes, ledger.traces)
-    report = RunReport(
+    ended = RunReport(
         run_id=events.run_id,
         output_dir=str(settings.output_dir),
         outcomes=outcomes,
         seconds=time.monotonic() - started,
     )
-    telling.run_completed(tell, report)
-    return report
+    report(BatchCompleted(report=ended))
+    report(RunCompleted(report=ended))
+    return ended
 
 
-def _staging(settings: Settings, tell: Telling) -> AbstractContextManager[Staging]:
+def _staging(settings: Settings, report: Reporter) -> AbstractContextManager[Staging]:
     """The output folder, for this run alone."""
 
     def waits(holder: Holder | None) -> None:
-        telling.run_waits(tell, str(holder or "another run"))
+        report(RunWaits(holder=str(holder or "another run")))
 
     return open_staging(
         settings.output_dir,
-        run_id=tell.events.run_id,
+        run_id=report.sink.run_id,
         wait_seconds=settings.wait_seconds,
         on_wait=waits,
     )
@@ -162,30 +209,30 @@ def _export_all_tried(
     settings: Settings,
     budget: Budget,
     staging: Staging,
-    tell: Telling,
+    report: Reporter,
     ledger: Ledger,
 ) -> None:
     """Stage every source, in another snapshot where the first was lost."""
     for name in staging.completed:
-        telling.dead_run_completed(tell, name)
+        report(DeadRunCompleted(run=name))
     try:
         whole_run_tried(
-            lambda: _export_rest(selection, settings, budget, staging, tell, ledger),
+            lambda: _export_rest(selection, settings, budget, staging, report, ledger),
             settings,
-            tell,
+            report,
             ledger,
         )
     except RunError as error:
         if not ledger.sources or not (error.may_pass or isinstance(error, RUN_ENDS)):
             raise
-        _fail_rest(tell, ledger, str(error))
+        _fail_rest(report, ledger, str(error))
 
 
-def _fail_rest(tell: Telling, ledger: Ledger, reason: str) -> None:
+def _fail_rest(report: Reporter, ledger: Ledger, reason: str) -> None:
     """What is left of a run that cannot go on."""
     for source in ledger.sources.values():
         if source.code not in ledger.outcomes:
-            ledger.outcomes[source.code] = failed(tell, source, reason, seconds=0.0)
+            ledger.outcomes[source.code] = failed(report, source, reason, seconds=0.0)
 
 
 def _export_rest(
@@ -193,7 +240,7 @@ def _export_rest(
     settings: Settings,
     budget: Budget,
     staging: Staging,
-    tell: Telling,
+    report: Reporter,
     ledger: Ledger,
 ) -> None:
     """Export what the ledger does not have yet, in one snapshot."""
@@ -205,10 +252,10 @@ def _export_rest(
         ledger.changes.clear()
     with (
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
-        telling.snapshot_held(tell, snapshot),
+        _snapshot_reported(report, snapshot),
     ):
         granted = replace(settings, max_connections=snapshot.sessions)
-        _export_from(snapshot, granted, budget, staging, tell, ledger)
+        _export_from(snapshot, granted, budget, staging, report, ledger)
 
 
 def _export_from(  # what a run is made of
@@ -216,7 +263,7 @@ def _export_from(  # what a run is made of
     asked: Settings,
     budget: Budget,
     staging: Staging,
-    tell: Telling,
+    report: Reporter,
     ledger: Ledger,
 ) -> None:
     """Export what the ledger does not have yet, with the engine that the settings ask for."""
@@ -244,7 +291,7 @@ def _export_from(  # what a run is made of
             session=session,
             staging=staging,
             catalog=ledger.catalog,
-            tell=tell,
+            report=report,
             check=check,
         )
         with snapshot_age_limited(run):
@@ -266,7 +313,15 @@ def _export_all(run: Run, ledger: Ledger) -> None:
         ledger.traces.update(traces_of(run, present, columns, comments))
         ledger.outcomes.update(unread(run, present, ledger.traces))
         present = [source for source in present if source.code not in ledger.outcomes]
-    telling.batch_started(run.tell, len(present), run.snapshot.address)
+    address = run.snapshot.address.parameters
+    run.report(
+        BatchStarted(
+            sources=len(present),
+            server_host=address.get("host"),
+            server_port=address.get("port"),
+            database=address.get("dbname"),
+        )
+    )
     numbers = itertools.count(1)
     started: set[str] = set()
 
@@ -274,7 +329,7 @@ def _export_all(run: Run, ledger: Ledger) -> None:
         described = replace(source, description=source.description or comments.get(source.code))
         # A source that a lane has left to the run comes twice.
         if source.code not in started:
-            telling.source_started(run.tell, described, columns.get(source.code, ()))
+            run.report(SourceStarted(described=described, columns=columns.get(source.code, ())))
             started.add(source.code)
         try:
             ended = prepared(lane, described, columns.get(source.code, ()))
@@ -285,7 +340,7 @@ def _export_all(run: Run, ledger: Ledger) -> None:
         if ended.change is not None:
             ledger.changes[source.code] = ended.change
         with run.turn:
-            telling.batch_advanced(run.tell, next(numbers), len(present))
+            run.report(BatchAdvanced(done=next(numbers), sources=len(present)))
 
     suspects = [source for source in present if source.code in ledger.suspects]
     others = [source for source in present if source.code not in ledger.suspects]
@@ -333,5 +388,6 @@ def _is_missing(run: Run, source: Source) -> bool:
 def _skipped(run: Run, source: Source) -> SourceOutcome:
     """A source whose relation does not exist, which is expected."""
     reason = str(RelationMissing(source.qualified_name))
-    telling.source_skipped(run.tell, source, reason)
-    return SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=reason)
+    outcome = SourceOutcome(code=source.code, state=SourceState.SKIPPED, reason=reason)
+    run.report(SourceSkipped(outcome=outcome, relation=source.qualified_name))
+    return outcome

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from duckwarp.export import telling
 from duckwarp.export.copy import Run
 from duckwarp.model.column import Column
 from duckwarp.model.results import BYTES_PER_MB, ExportResult, SourceOutcome, SourceState
+from duckwarp.model.run_events import SourceExported
 from duckwarp.model.settings import Settings
 from duckwarp.model.source import Source
 from duckwarp.model.version import __version__
@@ -74,7 +74,7 @@ def unread(
         same = (last.mark, last.shape) == (trace.mark, trace.shape)
         if same and files_of(run.staging.output_dir, code) == last.files:
             outcomes[code] = _outcome(run.staging, code, last)
-            telling.source_not_read(run.tell, outcomes[code])
+            run.report(SourceExported(outcome=outcomes[code], snapshot_id=None))
     return outcomes
 
 

@@ -15,11 +15,9 @@ from duckwarp.catalog.update import entry_for
 from duckwarp.checks.admission import admit
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import close_early
-from duckwarp.export import telling
 from duckwarp.export.copy import Deferred, Run, copied, published_dataset
 from duckwarp.export.publish import Ended, Verdict, judged, put_in_place, why_not_written
 from duckwarp.export.retry import RUN_ENDS, source_tried
-from duckwarp.export.telling import Telling
 from duckwarp.files.markdown import ColumnEntry, dictionary
 from duckwarp.model.column import Column
 from duckwarp.model.errors import DuckwarpError
@@ -27,10 +25,18 @@ from duckwarp.model.redaction import without_hidden, without_passwords
 from duckwarp.model.results import (
     BYTES_PER_MB,
     ExportResult,
-    Loss,
     ParquetFacts,
     SourceOutcome,
     SourceState,
+)
+from duckwarp.model.run_events import (
+    Reporter,
+    SourceExported,
+    SourceFailed,
+    SourceWarned,
+    ValuesLost,
+    VerificationCompleted,
+    VerificationStarted,
 )
 from duckwarp.model.settings import Publish
 from duckwarp.model.source import Source
@@ -43,16 +49,17 @@ from duckwarp.store.staging import discard, published, staged
 LARGE_FILE_BYTES = 16_000_000
 
 
-def failed(tell: Telling, source: Source, error: str, seconds: float) -> SourceOutcome:
-    """The outcome of a source that has failed, which is told."""
-    telling.source_failed(tell, source.code, error, seconds)
-    return SourceOutcome(
+def failed(report: Reporter, source: Source, error: str, seconds: float) -> SourceOutcome:
+    """Report that a source has failed; its outcome."""
+    outcome = SourceOutcome(
         code=source.code,
         state=SourceState.FAILED,
         result=ExportResult.failure(source.code, error),
         reason=error,
         seconds=seconds,
     )
+    report(SourceFailed(outcome=outcome))
+    return outcome
 
 
 def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
@@ -69,13 +76,13 @@ def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
             flush_ahead(staged(run.staging, source.code).parquet)
         entry = _entry(run, source, columns, plan, facts)
         _document(run, source, columns, plan, facts, entry)
-        verdict = judged(run.staging, run.settings, run.tell, source.code)
+        verdict = judged(run.staging, run.settings, run.report, source.code)
         run.catalog.learn(entry)
     except Exception as error:
         discard(run.staging, source.code)
         if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
             raise
-        outcome = failed(run.tell, source, _reason(run, error, free), time.monotonic() - started)
+        outcome = failed(run.report, source, _reason(run, error, free), time.monotonic() - started)
         return Ended(outcome=outcome)
     return _exported(run, plan, facts, verdict, time.monotonic() - started)
 
@@ -86,10 +93,10 @@ def _staged(
     """The staged Parquet file of a source, verified where that was asked for."""
     plan, facts = copied(run, source, columns)
     if run.check is not None:
-        telling.verification_started(run.tell, source.code)
+        run.report(VerificationStarted(source=source.code))
         with run.turn if run.check.uses_snapshot else nullcontext():
             run.check.require_equal(source, columns, staged(run.staging, source.code).parquet)
-        telling.verification_completed(run.tell, source.code, facts.rows)
+        run.report(VerificationCompleted(source=source.code, rows=facts.rows))
     return plan, facts
 
 
@@ -147,7 +154,7 @@ def _entry(
 ) -> Entry:
     """What the catalog says of a staged source."""
     circumstances = Circumstances(
-        publication=run.tell.publication,
+        publication=run.report.publication,
         snapshot_time=run.snapshot.taken_at,
         last_load_at=source.last_load_at,
         version=__version__,
@@ -171,12 +178,10 @@ def _exported(
         metadata_path=str(pair.markdown),
     )
     notes = _notes(run, plan)
-    warnings: list[Loss | str] = [*plan.losses, *notes]
-    for warning in warnings:
-        telling.source_warned(run.tell, plan.code, warning)
-    telling.source_exported(
-        run.tell, result, facts.size_bytes, seconds, verdict.state, run.snapshot.snapshot_id
-    )
+    for loss in plan.losses:
+        run.report(ValuesLost.of(plan.code, loss))
+    for note in notes:
+        run.report(SourceWarned(source=plan.code, warning=note))
     outcome = SourceOutcome(
         code=plan.code,
         state=verdict.state,
@@ -186,6 +191,7 @@ def _exported(
         losses=plan.losses,
         notes=(*notes, *verdict.notes),
     )
+    run.report(SourceExported(outcome=outcome, snapshot_id=run.snapshot.snapshot_id))
     if verdict.state is SourceState.UNCHANGED:
         discard(run.staging, plan.code)
         return Ended(outcome=outcome)
@@ -194,7 +200,7 @@ def _exported(
     changes = {plan.code: verdict.change}
     with run.placing:
         (at_last,) = put_in_place(
-            run.staging, run.settings, run.tell, [outcome], changes, run.catalog
+            run.staging, run.settings, run.report, [outcome], changes, run.catalog
         )
     return Ended(outcome=at_last)
 

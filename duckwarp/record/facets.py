@@ -49,7 +49,7 @@ def run_event(step: Step) -> RunEvent:
         run=Run(runId=step.lineage_id, facets=_run_facets(step)),
         job=Job(
             namespace=os.environ.get("OPENLINEAGE_NAMESPACE") or "default",
-            name=f"{JOB_PREFIX}{step.described.source.code}",
+            name=f"{JOB_PREFIX}{step.started.described.code}",
             facets=_job_facets(step),
         ),
         inputs=[_relation(step)],
@@ -94,7 +94,7 @@ def _parent(given: str) -> parent_run.ParentRunFacet | None:
 
 
 def _job_facets(step: Step) -> dict[str, JobFacet]:
-    source = step.described.source
+    source = step.started.described
     return {
         "jobType": job_type_job.JobTypeJobFacet(
             processingType="BATCH", integration="DUCKWARP", jobType="EXPORT"
@@ -107,7 +107,7 @@ def _job_facets(step: Step) -> dict[str, JobFacet]:
 
 def _relation(step: Step) -> InputDataset:
     namespace, name = _relation_name(step)
-    facets = _common_facets(step, [column.data_type for column in step.described.columns])
+    facets = _common_facets(step, [column.data_type for column in step.started.columns])
     facets["dataSource"] = datasource_dataset.DatasourceDatasetFacet(
         name=namespace, uri=f"{namespace}/{step.server.database}"
     )
@@ -115,12 +115,13 @@ def _relation(step: Step) -> InputDataset:
 
 
 def _relation_name(step: Step) -> tuple[str, str]:
-    server, source = step.server, step.described.source
+    server, source = step.server, step.started.described
     # A socket's folder is a place on this machine.
-    host = "localhost" if server.host.startswith(("/", "@")) or not server.host else server.host
+    host = server.server_host or ""
+    host = "localhost" if host.startswith(("/", "@")) or not host else host
     host = f"[{host}]" if ":" in host else host
     name = f"{server.database}.{source.schema}.{source.table}"
-    return f"postgres://{host}:{server.port}", name
+    return f"postgres://{host}:{server.server_port}", name
 
 
 def _file(step: Step) -> OutputDataset:
@@ -147,7 +148,7 @@ def _file(step: Step) -> OutputDataset:
 
 def _common_facets(step: Step, types: Sequence[str]) -> dict[str, Any]:
     """The schema, as the dataset of these types has it, and the description."""
-    columns = step.described.columns
+    columns = step.started.columns
     named: Sequence[str | None] = types or [None] * len(columns)
     facets: dict[str, Any] = {
         "schema": schema_dataset.SchemaDatasetFacet(
@@ -156,9 +157,9 @@ def _common_facets(step: Step, types: Sequence[str]) -> dict[str, Any]:
             ]
         )
     }
-    if step.described.source.description:
+    if step.started.described.description:
         facets["documentation"] = documentation_dataset.DocumentationDatasetFacet(
-            description=step.described.source.description
+            description=step.started.described.description
         )
     return facets
 
@@ -188,6 +189,6 @@ def _column_lineage(step: Step) -> column_lineage_dataset.ColumnLineageDatasetFa
                     )
                 ]
             )
-            for column in step.described.columns
+            for column in step.started.columns
         }
     )

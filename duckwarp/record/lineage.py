@@ -18,11 +18,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from duckwarp.export.telling import Described
-from duckwarp.model.events import Event, EventType
+from duckwarp.model.events import Event
 from duckwarp.model.results import SourceState
+from duckwarp.model.run_events import BatchStarted, SourceStarted, WriteCompleted
 from duckwarp.record.account import Account
-from duckwarp.record.steps import Server, State, Step
+from duckwarp.record.steps import State, Step
 
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
@@ -41,26 +41,20 @@ class Lineage:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._server = Server(host="localhost", port="", database="")
+        self._server = BatchStarted(sources=0, server_host="localhost", server_port="", database="")
         self._under_way: dict[str, Step] = {}
         self._delivery = _Delivery()
 
     def listen(self, event: Event) -> None:
         """Tell what the event says of a source, if it does."""
-        code = str(event.context.get("source", ""))
-        match event.event_type, event.stage:
-            case EventType.STAGE_STARTED, "export_batch":
-                self._server = Server(
-                    host=str(event.context["server_host"]),
-                    port=str(event.context["server_port"]),
-                    database=str(event.context["database"]),
-                )
-            case EventType.STAGE_STARTED, "export":
-                self._started(code, event)
-            case EventType.STAGE_COMPLETED, "write" if code in self._under_way:
-                types = event.subject if isinstance(event.subject, tuple) else ()
+        match event.subject:
+            case BatchStarted() as batch:
+                self._server = batch
+            case SourceStarted() as started if started.source not in self._under_way:
+                self._start(started, event)
+            case WriteCompleted(source=code, written_as=types) if code in self._under_way:
                 self._under_way[code] = replace(self._under_way[code], written_as=types)
-        self._ended(code, event.timestamp)
+        self._end(str(event.context.get("source", "")), event.timestamp)
 
     def close(self, error: str | None, *, interrupted: bool) -> str | None:
         """End the sources that have no end yet, and wait for the backend; what went wrong there."""
@@ -70,9 +64,8 @@ class Lineage:
         self._under_way.clear()
         return self._delivery.close()
 
-    def _started(self, code: str, event: Event) -> None:
-        if not isinstance(event.subject, Described) or code in self._under_way:
-            return
+    def _start(self, started: SourceStarted, event: Event) -> None:
+        code = started.source
         folder = Path(self._account.output_dir).absolute()
         step = Step(
             state=State.START,
@@ -80,13 +73,13 @@ class Lineage:
             run_id=event.run_id,
             lineage_id=_new_id(event.timestamp),
             server=self._server,
-            described=event.subject,
+            started=started,
             parquet_path=folder / f"{code}.parquet",
         )
         self._under_way[code] = step
         self._delivery.put(step)
 
-    def _ended(self, code: str, moment: datetime) -> None:
+    def _end(self, code: str, moment: datetime) -> None:
         outcome = self._account.outcomes.get(code)
         if outcome is None or code not in self._under_way:
             return

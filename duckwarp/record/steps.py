@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from duckwarp.export.telling import Described
 from duckwarp.model.results import SourceOutcome
+from duckwarp.model.run_events import BatchStarted, SourceStarted
 
 
 class State(StrEnum):
@@ -18,15 +18,6 @@ class State(StrEnum):
     COMPLETE = "COMPLETE"
     FAIL = "FAIL"
     ABORT = "ABORT"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """The database that is read."""
-
-    host: str
-    port: str
-    database: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +31,8 @@ class Step:
     moment: datetime
     run_id: str
     lineage_id: str
-    server: Server
-    described: Described
+    server: BatchStarted
+    started: SourceStarted
     parquet_path: Path
     written_as: tuple[str, ...] = ()
     outcome: SourceOutcome | None = None

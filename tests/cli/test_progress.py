@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import unicodedata
 from collections.abc import Iterable
@@ -13,77 +14,82 @@ from rich.console import Console
 
 from duckwarp.cli.bars import LiveBars
 from duckwarp.cli.progress import PlainLines, Quiet, Tally, UnderWay
-from duckwarp.model.events import Event, EventLevel, EventType
+from duckwarp.model.errors import SourceError
+from duckwarp.model.events import Event
+from duckwarp.model.relation import Relation
+from duckwarp.model.results import ExportResult, SourceOutcome, SourceState
+from duckwarp.model.run_events import (
+    BatchStarted,
+    CopyTicked,
+    Reporter,
+    RunEvent,
+    RunRetried,
+    RunStarted,
+    SourceExported,
+    SourceFailed,
+    SourceRetried,
+    SourceSkipped,
+    SourceStarted,
+)
+from duckwarp.model.source import Source
 
 START = datetime(2026, 1, 17, 9, 30, tzinfo=UTC)
 
 
-def event(
-    event_type: EventType,
-    stage: str | None = "export",
-    at: float = 0.0,
-    level: EventLevel = EventLevel.INFO,
-    **context: Any,
-) -> Event:
-    return Event(
-        event_type=event_type,
-        run_id="run",
-        stage=stage,
-        level=level,
-        context=context,
-        timestamp=START + timedelta(seconds=at),
+class Taken:
+    """A sink that keeps the last event."""
+
+    run_id = "run"
+    event: Event
+
+    def emit(self, event: Event) -> None:
+        self.event = event
+
+
+def event(happened: RunEvent, at: float = 0.0) -> Event:
+    """The event that a run tells so many seconds after its start."""
+    sink = Taken()
+    Reporter(sink=sink, publication=None, period=None)(happened)
+    return dataclasses.replace(sink.event, timestamp=START + timedelta(seconds=at))
+
+
+def batch_started(sources: int) -> Event:
+    return event(
+        BatchStarted(sources=sources, server_host=None, server_port=None, database="warehouse")
     )
 
 
 def run_started(sources: int = 2) -> list[Event]:
-    return [
-        event(EventType.RUN_STARTED, None, output_dir="output"),
-        event(EventType.STAGE_STARTED, "export_batch", sources=sources),
-    ]
+    return [event(RunStarted(run_id="run", output_dir="output")), batch_started(sources)]
 
 
 def started(source: str = "adhd_a", expected_rows: int | None = 1000, at: float = 0.0) -> Event:
-    return event(
-        EventType.STAGE_STARTED,
-        at=at,
-        source=source,
-        relation=f"staging.{source}",
-        expected_rows=expected_rows,
-    )
+    relation = Relation(oid=1, raw_kind="r", estimated_rows=expected_rows)
+    described = Source(code=source, name=source, schema="staging", table=source, relation=relation)
+    return event(SourceStarted(described=described, columns=()), at)
 
 
-def tick(at: float, rows_read: int, source: str = "adhd_a", **context: Any) -> Event:
+def tick(at: float, rows_read: int, source: str = "adhd_a", **figures: Any) -> Event:
     defaults: dict[str, Any] = {"phase": "reading", "expected_rows": 1000, "file_bytes": 0}
-    return event(
-        EventType.PROGRESS,
-        at=at,
-        level=EventLevel.DEBUG,
-        source=source,
-        rows_read=rows_read,
-        **(defaults | context),
-    )
+    return event(CopyTicked(source=source, rows_read=rows_read, **(defaults | figures)), at)
 
 
 def completed(source: str = "adhd_a", at: float = 4.0) -> Event:
-    return event(
-        EventType.STAGE_COMPLETED,
-        at=at,
-        source=source,
-        rows=1304,
-        columns=15,
-        size_bytes=84_000,
-        seconds=4.0,
+    result = ExportResult(True, source, 1304, 15, 0.084, f"{source}.parquet", f"{source}.md")
+    outcome = SourceOutcome(
+        code=source, state=SourceState.EXPORTED, result=result, size_bytes=84_000, seconds=4.0
     )
+    return event(SourceExported(outcome=outcome, snapshot_id="1"), at)
 
 
 def failed(source: str = "adhd_b", error: str = "no privilege", at: float = 5.0) -> Event:
-    return event(
-        EventType.ERROR, at=at, level=EventLevel.ERROR, source=source, error=error, seconds=1.0
-    )
+    outcome = SourceOutcome(code=source, state=SourceState.FAILED, reason=error, seconds=1.0)
+    return event(SourceFailed(outcome=outcome), at)
 
 
 def skipped(source: str = "adhd_c") -> Event:
-    return event(EventType.STAGE_SKIPPED, source=source, relation=f"staging.{source}")
+    outcome = SourceOutcome(code=source, state=SourceState.SKIPPED, reason="there is none")
+    return event(SourceSkipped(outcome=outcome, relation=f"staging.{source}"))
 
 
 def tally_after(events: Iterable[Event]) -> Tally:
@@ -276,18 +282,27 @@ class TestLiveBars:
         assert screen.getvalue().endswith(erase_line_and_go_up)
 
 
-def retried(at: float, source: str | None = None, **context: Any) -> Event:
-    figures = {"retry": 1, "retries": 2, "wait_seconds": 2.25, "error": "the server\nis away"}
-    named = {"source": source} if source else {}
-    level = EventLevel.WARNING
-    return event(EventType.WARNING, "retry", at, level, **(figures | named | context))
+RETRY: dict[str, Any] = {
+    "retry": 1,
+    "retries": 2,
+    "wait_seconds": 2.25,
+    "failure": SourceError("the server\nis away"),
+}
+
+
+def source_retried(at: float, source: str) -> Event:
+    return event(SourceRetried(source=source, **RETRY), at)
+
+
+def run_retried(at: float, done: int = 0, dropped: int = 0) -> Event:
+    return event(RunRetried(sources_done=done, sources_dropped=dropped, **RETRY), at)
 
 
 class TestWhatIsTriedAgain:
     def test_a_line_says_what_when_and_why(self) -> None:
         stream = io.StringIO()
         with PlainLines(stream) as lines:
-            for each in (*run_started(), started(), retried(1, "adhd_a"), retried(2)):
+            for each in (*run_started(), started(), source_retried(1, "adhd_a"), run_retried(2)):
                 lines.listen(each)
         assert stream.getvalue().splitlines() == [
             "retrying  adhd_a: in 2.2 s, 1 of 2: the server is away",
@@ -297,26 +312,23 @@ class TestWhatIsTriedAgain:
     def test_on_a_terminal_the_line_stays(self) -> None:
         console = Console(file=io.StringIO(), force_terminal=True, width=100)
         with LiveBars("adhd", console) as bars:
-            bars.listen(retried(1, "adhd_a"))
+            bars.listen(source_retried(1, "adhd_a"))
         assert isinstance(console.file, io.StringIO)
         assert "retrying  adhd_a: in 2.2 s, 1 of 2: the server is away" in console.file.getvalue()
 
     def test_those_who_want_failures_only_hear_nothing(self) -> None:
         stream = io.StringIO()
         with Quiet(stream) as quiet:
-            quiet.listen(retried(1, "adhd_a"))
+            quiet.listen(source_retried(1, "adhd_a"))
         assert stream.getvalue() == ""
 
     def test_a_run_that_begins_again_counts_what_is_kept(self) -> None:
         tally = Tally()
-        again = [
-            retried(3, sources_done=1, sources_dropped=0),
-            event(EventType.STAGE_STARTED, "export_batch", sources=1),
-        ]
+        again = [run_retried(3, done=1), batch_started(1)]
         for each in (*run_started(), started(), completed(), started("adhd_b"), *again):
             tally = tally.after(each)
         assert (tally.done, tally.sources, tally.under_way) == (1, 2, ())
-        tally = tally.after(retried(4, sources_done=0, sources_dropped=1))
+        tally = tally.after(run_retried(4, dropped=1))
         assert tally.done == 0
         for each in (*run_started()[1:], started(at=5), completed(at=6)):
             tally = tally.after(each)

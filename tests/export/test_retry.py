@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from duckwarp.export import retry as retrying
-from duckwarp.export.telling import Trial
+from duckwarp.export.retry import Trial
 from duckwarp.model.errors import ConnectionFailed, SourceError
 from duckwarp.model.events import Event, EventLevel, EventType
 from duckwarp.model.source import Selection
@@ -364,8 +364,8 @@ def test_a_wait_in_a_lane_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(SourceError):
         retrying._retrying(9, lambda _: True, ended, told)(fail)
-    assert [trial.number for trial in trials] == [1]
-    assert trials[0].wait_seconds >= 3600
+    assert [trial["retry"] for trial in trials] == [1]
+    assert trials[0]["wait_seconds"] >= 3600
 
 
 class TestTheWords:
