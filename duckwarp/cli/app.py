@@ -11,26 +11,27 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from duckwarp.cli import streams, usage
+from duckwarp.cli import options, streams, usage
 from duckwarp.cli.endings import Commands, Manner, print_document
 from duckwarp.cli.files import Files
+from duckwarp.cli.options import CatalogAction, Given, command
 from duckwarp.cli.record import Record
 from duckwarp.cli.usage import ExitCode
 from duckwarp.model.errors import Terminated
-from duckwarp.model.settings import Settings
+from duckwarp.model.source import Selection
 from duckwarp.model.version import __version__
 
 if TYPE_CHECKING:
     from duckwarp.cli.audience import Audience
-    from duckwarp.model.source import Selection
+    from duckwarp.model.settings import Settings
 
-DEFAULTS = Settings()
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COLLECTED_AFTER = 100_000  # objects that may be garbage; Python's own number is 700
 SIGNAL_EXIT = 128  # a shell's exit code for a signal is its number and this
@@ -140,129 +141,78 @@ def _root(
 ) -> None: ...
 
 
-@app.command(cls=usage.Command, epilog=usage.EXPORT_EPILOG)
-def export(  # noqa: PLR0917  # typer passes them by name
+SELECTED = ("publication", "codes", "everything", "schema", "tables")
+
+
+@command(
+    app,
+    epilog=usage.EXPORT_EPILOG,
+    fields=[*SELECTED, *options.SETTINGS],
+)
+def export(
+    given: Given,
     context: typer.Context,
-    publication: usage.Publication = None,
-    source: usage.Sources = None,
-    everything: usage.Everything = False,
-    schema: usage.Schema = None,
-    table: usage.Tables = None,
-    fail_on_missing: usage.FailOnMissing = False,
-    dsn: usage.Dsn = None,
-    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
-    output: usage.Output = DEFAULTS.output_dir,
-    compression: usage.CompressionChoice = DEFAULTS.compression,
-    special_values: usage.SpecialValuesChoice = DEFAULTS.special_values,
-    enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
-    front_matter: usage.FrontMatter = DEFAULTS.front_matter,
-    order: usage.OrderChoice = DEFAULTS.order,
-    sort_in: usage.SortInChoice = DEFAULTS.sort_in,
-    memory: usage.Memory = DEFAULTS.memory_bytes,
-    threads: usage.Threads = DEFAULTS.threads,
-    jobs: usage.Jobs = DEFAULTS.jobs,
-    max_connections: usage.MaxConnections = DEFAULTS.max_connections,
-    temp_dir: usage.TempDir = DEFAULTS.temp_dir,
-    temp_limit: usage.TempLimit = DEFAULTS.temp_limit_bytes,
-    lock_timeout: usage.LockTimeout = DEFAULTS.lock_timeout_seconds,
-    statement_timeout: usage.StatementTimeout = DEFAULTS.statement_timeout_seconds,
-    retries: usage.Retries = DEFAULTS.retries,
-    max_snapshot_age: usage.MaxSnapshotAge = DEFAULTS.max_snapshot_age_seconds,
-    wait: usage.Wait = DEFAULTS.wait_seconds,
-    publish: usage.PublishChoice = DEFAULTS.publish,
-    all_or_nothing: usage.AllOrNothing = DEFAULTS.all_or_nothing,
-    max_row_drop: usage.MaxRowDrop = DEFAULTS.max_row_drop_percent,
-    on_drift: usage.OnDriftChoice = DEFAULTS.on_drift,
-    mode: usage.Mode = DEFAULTS.mode,
-    skip_unchanged: usage.SkipUnchanged = DEFAULTS.skip_unchanged,
-    verify: usage.VerifyFirst = DEFAULTS.verify,
-    period: usage.Period = None,
-    plan: usage.PlanOnly = False,
-    quiet: usage.Quiet = False,
-    json: usage.Json = False,
-    events: usage.Events = None,
-    log_file: usage.LogFile = None,
-    metrics_file: usage.MetricsFile = None,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+    period: options.Period = None,
+    plan: options.PlanOnly = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    events: options.Events = None,
+    log_file: options.LogFile = None,
+    metrics_file: options.MetricsFile = None,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Write a Parquet file and a data dictionary for each source."""
     from duckwarp.cli.audience import Audience
 
     record: Record = context.obj.record
     if not plan:
-        named = [publication, *(source or ()), schema, *(table or ())]
-        label = ", ".join(filter(None, named)) or ("all" if everything else None)
-        files = Files(events=events, log=log_file, metrics=metrics_file)
-        record.begin(files, publication=publication, label=label, period=period)
-    selection = _selection(publication, source, everything, schema, table)
-    settings = Settings(
-        dsn=dsn,
-        output_dir=output,
-        registry_schema=registry_schema,
-        compression=compression,
-        special_values=special_values,
-        enable_row_security=enable_row_security,
-        front_matter=front_matter,
-        fail_on_missing=fail_on_missing,
-        lock_timeout_seconds=lock_timeout,
-        statement_timeout_seconds=statement_timeout,
-        retries=retries,
-        max_snapshot_age_seconds=max_snapshot_age,
-        order=order,
-        sort_in=sort_in,
-        memory_bytes=memory,
-        threads=threads,
-        jobs=jobs,
-        max_connections=max_connections,
-        temp_dir=temp_dir,
-        temp_limit_bytes=temp_limit,
-        wait_seconds=wait,
-        publish=publish,
-        all_or_nothing=all_or_nothing,
-        max_row_drop_percent=max_row_drop,
-        on_drift=on_drift,
-        mode=mode,
-        skip_unchanged=skip_unchanged,
-        verify=verify,
-    )
+        chosen = given.values
+        named = [chosen["publication"], *(chosen["codes"] or ()), chosen["schema"]]
+        label = ", ".join(filter(None, [*named, *(chosen["tables"] or ())]))
+        record.begin(
+            Files(events=events, log=log_file, metrics=metrics_file),
+            publication=chosen["publication"],
+            label=label or ("all" if chosen["everything"] else None),
+            period=period,
+        )
+    selection, settings = given.selection, given.settings
     if plan:
         raise typer.Exit(_show_plan(selection, settings, json))
     audience = Audience(quiet=quiet, json=json)
     raise typer.Exit(_export(selection, settings, audience, record, period))
 
 
-@app.command(cls=usage.Command, epilog=usage.SOURCES_EPILOG)
+@command(app, epilog=usage.SOURCES_EPILOG, fields=["publication", "dsn", "registry_schema"])
 def sources(
-    publication: usage.Publication = None,
-    dsn: usage.Dsn = None,
-    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
-    json: usage.Json = False,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+    given: Given,
+    json: options.Json = False,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """List the sources of the registry and their relations."""
     from duckwarp.cli.documents import sources_document
     from duckwarp.cli.render import show, sources_page
     from duckwarp.export.preview import list_sources
-    from duckwarp.model.source import Selection
 
+    publication = given.values["publication"]
     selection = Selection(publication=publication, everything=publication is None)
-    settings = Settings(dsn=dsn, registry_schema=registry_schema)
-    found = list_sources(selection, settings)
+    found = list_sources(selection, given.settings)
     if json:
         print_document(sources_document(found))
     else:
         show(partial(sources_page, found), sys.stdout)
 
 
-@app.command(cls=usage.Command, epilog=usage.DESCRIBE_EPILOG)
-def describe(  # noqa: PLR0917  # typer passes them by name
-    code: usage.Code,
-    dsn: usage.Dsn = None,
-    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
-    output: usage.Published = DEFAULTS.output_dir,
-    memory: usage.Memory = DEFAULTS.memory_bytes,
-    json: usage.Json = False,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+@command(
+    app,
+    epilog=usage.DESCRIBE_EPILOG,
+    fields=["dsn", "registry_schema", "output_dir", "memory_bytes"],
+    replaced={"output_dir": options.PUBLISHED},
+)
+def describe(
+    given: Given,
+    code: options.Code,
+    json: options.Json = False,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Show the data dictionary of a source, from the database, and what its file is like.
 
@@ -275,11 +225,8 @@ def describe(  # noqa: PLR0917  # typer passes them by name
     from duckwarp.cli.render import description_page, show
     from duckwarp.export.preview import describe_source
     from duckwarp.export.profile import profile_published
-    from duckwarp.model.source import Selection
 
-    settings = Settings(
-        dsn=dsn, registry_schema=registry_schema, output_dir=output, memory_bytes=memory
-    )
+    settings = given.settings
     description = describe_source(Selection(codes=(code,)), settings)
     profile = profile_published(code, settings)
     if json:
@@ -291,25 +238,19 @@ def describe(  # noqa: PLR0917  # typer passes them by name
         show(partial(profile_page, profile, pictures=pictures), sys.stdout)
 
 
-@app.command(cls=usage.Command, epilog=usage.DOCTOR_EPILOG)
-def doctor(  # noqa: PLR0917  # typer passes them by name
-    publication: usage.Publication = None,
-    source: usage.Sources = None,
-    everything: usage.Everything = False,
-    schema: usage.Schema = None,
-    table: usage.Tables = None,
-    fail_on_missing: usage.FailOnMissing = False,
-    dsn: usage.Dsn = None,
-    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
-    output: usage.Output = DEFAULTS.output_dir,
-    enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
-    order: usage.OrderChoice = DEFAULTS.order,
-    sort_in: usage.SortInChoice = DEFAULTS.sort_in,
-    memory: usage.Memory = DEFAULTS.memory_bytes,
-    max_connections: usage.MaxConnections = DEFAULTS.max_connections,
-    temp_dir: usage.TempDir = DEFAULTS.temp_dir,
-    json: usage.Json = False,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+@command(
+    app,
+    epilog=usage.DOCTOR_EPILOG,
+    fields=[
+        *(*SELECTED, "fail_on_missing", "dsn", "registry_schema", "output_dir"),
+        *("enable_row_security", "order", "sort_in"),
+        *("memory_bytes", "max_connections", "temp_dir"),
+    ],
+)
+def doctor(
+    given: Given,
+    json: options.Json = False,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Check whether an export could work, and say what to change."""
     from duckwarp.cli.diagnosis import diagnosis_page
@@ -317,20 +258,7 @@ def doctor(  # noqa: PLR0917  # typer passes them by name
     from duckwarp.cli.render import show
     from duckwarp.doctor import diagnose
 
-    selection = _selection_if_any(publication, source, everything, schema, table)
-    settings = Settings(
-        dsn=dsn,
-        output_dir=output,
-        registry_schema=registry_schema,
-        enable_row_security=enable_row_security,
-        fail_on_missing=fail_on_missing,
-        order=order,
-        sort_in=sort_in,
-        memory_bytes=memory,
-        max_connections=max_connections,
-        temp_dir=temp_dir,
-    )
-    diagnosis = diagnose(selection, settings)
+    diagnosis = diagnose(given.selection_if_any, given.settings)
     code = ExitCode.OK if diagnosis.is_healthy else ExitCode.NOT_STARTED
     if json:
         print_document(diagnosis_document(diagnosis, code))
@@ -339,27 +267,23 @@ def doctor(  # noqa: PLR0917  # typer passes them by name
     raise typer.Exit(code)
 
 
-@app.command(cls=usage.Command, epilog=usage.VERIFY_EPILOG)
-def verify(  # noqa: PLR0917  # typer passes them by name
-    publication: usage.Publication = None,
-    source: usage.Sources = None,
-    everything: usage.Everything = False,
-    schema: usage.Schema = None,
-    table: usage.Tables = None,
-    dsn: usage.Dsn = None,
-    registry_schema: usage.RegistrySchema = DEFAULTS.registry_schema,
-    output: usage.Published = DEFAULTS.output_dir,
-    quick: usage.Quick = False,
-    offline: usage.Offline = False,
-    enable_row_security: usage.RowSecurity = DEFAULTS.enable_row_security,
-    memory: usage.Memory = DEFAULTS.memory_bytes,
-    threads: usage.VerifyThreads = DEFAULTS.threads,
-    max_connections: usage.MaxConnections = DEFAULTS.max_connections,
-    lock_timeout: usage.LockTimeout = DEFAULTS.lock_timeout_seconds,
-    statement_timeout: usage.StatementTimeout = DEFAULTS.statement_timeout_seconds,
-    quiet: usage.Quiet = False,
-    json: usage.Json = False,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+@command(
+    app,
+    epilog=usage.VERIFY_EPILOG,
+    fields=[
+        *(*SELECTED, "dsn", "registry_schema", "output_dir", "enable_row_security"),
+        *("memory_bytes", "threads", "max_connections"),
+        *("lock_timeout_seconds", "statement_timeout_seconds"),
+    ],
+    replaced={"output_dir": options.PUBLISHED, "threads": options.VERIFY_THREADS},
+)
+def verify(
+    given: Given,
+    quick: options.Quick = False,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Compare each published file with its table."""
     from duckwarp.cli.documents import verification_document
@@ -368,18 +292,7 @@ def verify(  # noqa: PLR0917  # typer passes them by name
     from duckwarp.cli.verifying import shown_live, silent
     from duckwarp.verify.published import verify_files, verify_published
 
-    selection = _selection_if_any(publication, source, everything, schema, table)
-    settings = Settings(
-        dsn=dsn,
-        output_dir=output,
-        registry_schema=registry_schema,
-        enable_row_security=enable_row_security,
-        lock_timeout_seconds=lock_timeout,
-        statement_timeout_seconds=statement_timeout,
-        memory_bytes=memory,
-        threads=threads,
-        max_connections=max_connections,
-    )
+    selection, settings = given.selection_if_any, given.settings
     with nullcontext(silent) if quiet else shown_live() as progress:
         if offline:
             report = verify_files(selection, settings, progress=progress)
@@ -393,39 +306,49 @@ def verify(  # noqa: PLR0917  # typer passes them by name
     raise typer.Exit(code)
 
 
-@app.command(cls=usage.Command, epilog=usage.CATALOG_EPILOG)
+@command(
+    app,
+    epilog=usage.CATALOG_EPILOG,
+    fields=["output_dir", "wait_seconds"],
+    replaced={"output_dir": options.PUBLISHED},
+)
 def catalog(
-    action: usage.Action = usage.CatalogAction.SHOW,
-    output: usage.Published = DEFAULTS.output_dir,
-    wait: usage.Wait = DEFAULTS.wait_seconds,
-    json: usage.Json = False,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+    given: Given,
+    action: options.Action = CatalogAction.SHOW,
+    json: options.Json = False,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Show what is published in a folder, or make its catalog anew."""
-    from duckwarp.catalog import update as cataloguing
     from duckwarp.catalog.rows import record_of
+    from duckwarp.catalog.update import rebuild, shown
     from duckwarp.cli.catalog import catalog_page
     from duckwarp.cli.documents import catalog_document
     from duckwarp.cli.render import show
 
-    if action is usage.CatalogAction.REBUILD:
-        found = cataloguing.rebuild(output, wait_seconds=wait)
+    settings = given.settings
+    folder = settings.output_dir
+    if action is CatalogAction.REBUILD:
+        found = rebuild(folder, wait_seconds=settings.wait_seconds)
     else:
-        found = cataloguing.shown(output)
+        found = shown(folder)
     if json:
         left_out = {each.name: each.reason for each in found.left_out}
-        print_document(catalog_document(output, map(record_of, found.entries), left_out))
+        print_document(catalog_document(folder, map(record_of, found.entries), left_out))
     else:
-        show(partial(catalog_page, output, found), sys.stdout)
+        show(partial(catalog_page, folder, found), sys.stdout)
 
 
-@app.command(cls=usage.Command, epilog=usage.DEMO_EPILOG)
+@command(
+    app,
+    epilog=usage.DEMO_EPILOG,
+    fields=["output_dir", "dsn"],
+    replaced={"dsn": options.DEMO_DSN},
+)
 def demo(
+    given: Given,
     context: typer.Context,
-    output: usage.Output = DEFAULTS.output_dir,
-    keep: usage.Keep = False,
-    dsn: usage.DemoDsn = None,
-    verbose: usage.Verbose = False,  # noqa: ARG001  # looked for by main
+    keep: options.Keep = False,
+    verbose: options.Verbose = False,  # noqa: ARG001  # looked for by main
 ) -> None:
     """Export a sample publication from a PostgreSQL of its own.
 
@@ -435,51 +358,19 @@ def demo(
     from duckwarp.cli.audience import Audience
     from duckwarp.cli.render import demo_page, show
     from duckwarp.demo import demo_database
-    from duckwarp.model.source import Selection
 
-    where = "starting PostgreSQL" if dsn is None else "making a database"
+    asked = given.settings
+    where = "starting PostgreSQL" if asked.dsn is None else "making a database"
     print(f"{where} and filling it with a sample publication", file=sys.stderr)
-    with demo_database(keep=keep, dsn=dsn) as database:
-        settings = Settings(dsn=database.dsn, output_dir=output)
+    with demo_database(keep=keep, dsn=asked.dsn) as database:
+        settings = replace(asked, dsn=database.dsn)
         selection = Selection(publication=DEMO_PUBLICATION)
         record: Record = context.obj.record
         record.begin(Files(), publication=DEMO_PUBLICATION)
         code = _export(selection, settings, Audience(), record)
     kept = database if keep else None
-    show(partial(demo_page, output, DEMO_SOURCE, kept), sys.stdout)
+    show(partial(demo_page, settings.output_dir, DEMO_SOURCE, kept), sys.stdout)
     raise typer.Exit(code)
-
-
-def _selection(
-    publication: str | None,
-    source: list[str] | None,
-    everything: bool,
-    schema: str | None,
-    table: list[str] | None,
-) -> Selection:
-    """What the options of a command choose."""
-    from duckwarp.model.source import Selection
-
-    return Selection(
-        publication=publication,
-        codes=tuple(source or ()),
-        everything=everything,
-        schema=schema,
-        tables=tuple(table or ()),
-    )
-
-
-def _selection_if_any(
-    publication: str | None,
-    source: list[str] | None,
-    everything: bool,
-    schema: str | None,
-    table: list[str] | None,
-) -> Selection | None:
-    """The same, for commands that do without: None where no option chooses."""
-    if publication is None and schema is None and not (source or everything or table):
-        return None
-    return _selection(publication, source, everything, schema, table)
 
 
 def _export(

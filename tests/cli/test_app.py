@@ -512,7 +512,7 @@ class TestRefusals:
         monkeypatch.setattr("duckwarp.export.preview.list_sources", broken)
         got = shell("sources", "--json")
         assert (got.code, got.document["exit_code"]) == (3, 3)
-        assert got.err.startswith("error: unexpected ValueError in test_cli.py:")
+        assert got.err.startswith("error: unexpected ValueError in test_app.py:")
         assert "Traceback" not in got.err
         verbose = shell("sources", "-v")
         assert "Traceback" in verbose.err
