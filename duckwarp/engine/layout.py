@@ -47,6 +47,9 @@ MIN_DICTIONARY_BYTES = 16_384
 # Rows that DuckDB sorts outside of memory: at 600 bytes a row it does in a limit of 300 MB, at
 # 1,200 it fails (findings: wide rows).
 DUCKDB_SORT_ROW_BYTES = 600
+# A table of wider rows, at most this share of DuckDB's limit, is sorted by it all the same: DuckDB
+# holds its rows, and what it sorts them by, in memory.
+WIDE_SORT_SHARE = 0.4
 # The least that DuckDB sorts T in; with 100 MB it fails.
 DUCKDB_SORT_MIN_BYTES = 150_000_000
 # How many times DuckDB's limit a table may have to be sorted by it: merging 20 million rows at a
@@ -251,7 +254,7 @@ def _sorter(
             f"the {limit} of memory that are DuckDB's are too little",
         ),
         (
-            row_bytes > DUCKDB_SORT_ROW_BYTES,
+            row_bytes > DUCKDB_SORT_ROW_BYTES and table_bytes > limit_bytes * WIDE_SORT_SHARE,
             SortIn.POSTGRES,
             f"rows of about {row_bytes:,} bytes are too long for DuckDB's sort",
         ),

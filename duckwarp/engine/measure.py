@@ -14,6 +14,7 @@ from duckwarp.engine.types import FALLBACK, Facts, Special, filled, rule_for
 from duckwarp.files.quoting import identifier, literal
 from duckwarp.model.column import Column
 from duckwarp.model.pg_type import PgType, ServerTraits
+from duckwarp.model.source import Source
 
 RELATION_ALIAS = "r"
 ELEMENT_ALIAS = "e"
@@ -30,10 +31,14 @@ HAS_LOWER_BOUNDS = r"pg_catalog.array_dims({c}) ~ '\[(?!1:)'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One aggregate over one column; `name` is its key in `Facts`."""
+    """One aggregate over one column; `name` is its key in `Facts`.
+
+    `counts` says that it counts values of a kind that no type of the file holds as they are.
+    """
 
     name: str
     expression: str
+    counts: bool = False
 
 
 def reference(column: Column, resolved: PgType) -> str:
@@ -99,7 +104,8 @@ def _count(special: Special, source: str) -> Measure:
 def _where(name: str, predicate: str, source: str) -> Measure:
     """How many values a predicate over `{c}` holds for."""
     found = predicate.replace("{c}", source)
-    return Measure(name=name, expression=f"pg_catalog.count(*) FILTER (WHERE {found})")
+    expression = f"pg_catalog.count(*) FILTER (WHERE {found})"
+    return Measure(name=name, expression=expression, counts=True)
 
 
 def _digits(source: str, specials: Sequence[Special], traits: ServerTraits) -> list[Measure]:
@@ -146,6 +152,7 @@ def _over_elements(measure: Measure, source: str) -> Measure:
         name=measure.name,
         expression=f"pg_catalog.{_OUTER.get(measure.name, 'sum')}((SELECT {measure.expression} "
         f"FROM pg_catalog.unnest({source}) AS u({ELEMENT_ALIAS})))",
+        counts=measure.counts,
     )
 
 
@@ -173,7 +180,11 @@ def _written_text(column: Column) -> str | None:
 def _text_measures(column: Column, traits: ServerTraits) -> list[Measure]:
     """SQL_ASCII promises nothing about bytes: whatever becomes text has to be looked at."""
     text = _written_text(column) if traits.encoding == "SQL_ASCII" else None
-    return [] if text is None else [Measure(name=INVALID_TEXT, expression=_count_invalid(text))]
+    return (
+        []
+        if text is None
+        else [Measure(name=INVALID_TEXT, expression=_count_invalid(text), counts=True)]
+    )
 
 
 def _count_invalid(text: str) -> str:
@@ -234,14 +245,18 @@ def row_name(relation: str, first: Column, *, has_ctid: bool) -> str:
     return f"{words} || coalesce({shown}, 'NULL')"
 
 
-def measuring_query(measures: Sequence[Measure], schema: str, table: str) -> str:
-    """The query that gives all measures as one text[], in order.
+def measuring_query(measures: Sequence[Measure], rows: str) -> str:
+    """The query that gives all measures of `rows` as one text[], in order.
 
-    An array, since a select list ends at 1,664 entries.
+    `rows` stands behind FROM. An array, since a select list ends at 1,664 entries.
     """
     values = ", ".join(f"({measure.expression})::pg_catalog.text" for measure in measures)
-    relation = f"{identifier(schema)}.{identifier(table)}"
-    return f"SELECT ARRAY[{values}]::pg_catalog.text[] FROM {relation} AS {RELATION_ALIAS}"
+    return f"SELECT ARRAY[{values}]::pg_catalog.text[] FROM {rows}"
+
+
+def all_rows(source: Source) -> str:
+    """What stands behind FROM for every row of a source."""
+    return f"{identifier(source.schema)}.{identifier(source.table)} AS {RELATION_ALIAS}"
 
 
 def facts_from(measures: Sequence[Measure], values: Sequence[str | None]) -> Facts:

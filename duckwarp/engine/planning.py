@@ -27,6 +27,7 @@ from duckwarp.engine.layout import (
 from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, lengths_query
 from duckwarp.engine.measure import (
     Measure,
+    all_rows,
     closer_measures,
     conversion_measure,
     facts_from,
@@ -36,7 +37,7 @@ from duckwarp.engine.measure import (
     row_with,
 )
 from duckwarp.engine.plan import ExportPlan, PlannedColumn, build_plan, names_objects
-from duckwarp.engine.sampling import looked_at
+from duckwarp.engine.sampling import is_worth_a_sample, looked_at, sample_of
 from duckwarp.engine.statements import server_query
 from duckwarp.engine.types import SIGNED_TYPES, Facts
 from duckwarp.files.quoting import identifier
@@ -96,8 +97,11 @@ def plan_source(
     user wants none of them.
     """
     connection, traits = snapshot.connection, snapshot.traits
-    measured = _measured(connection, source, columns, traits, experience.special_values)
-    changing = any(measured) and _may_change(connection, source)
+    wanted = [
+        measures_of(column, traits, everything=experience.special_values) for column in columns
+    ]
+    measured, sampled = _measured(connection, source, columns, traits, experience, wanted)
+    changing = any(measured) and (sampled or _may_change(connection, source))
     planned = []
     for column, facts in zip(columns, measured, strict=True):
         context = Context(
@@ -230,19 +234,33 @@ def _measured(
     source: Source,
     columns: Sequence[Column],
     traits: ServerTraits,
-    everything: bool,
-) -> list[Facts]:
-    """What was measured of each column: one query for all of them, or none.
+    experience: Experience,
+    wanted: Sequence[Sequence[Measure]],
+) -> tuple[list[Facts], bool]:
+    """What was measured of each column, and whether in a sample of the pages alone.
 
-    A second one only where the first asks for it: which row has text that is no UTF-8, how many
-    geometries are of another reference system.
+    One query for all of them, or none. What some pages show is what the whole table shows, unless
+    the copy meets a value beyond it: the guards of the copy look for that, and all is measured
+    then. A second query only where the first asks for it: which row has text that is no UTF-8, how
+    many geometries are of another reference system.
     """
-    wanted = [measures_of(column, traits, everything=everything) for column in columns]
-    facts = _asked(connection, source, wanted)
+    assert source.relation is not None
+    # In SQL_ASCII, no guard of the copy looks at the bytes of texts.
+    is_guarded = traits.encoding != "SQL_ASCII" and not experience.special_values
+    if is_guarded and is_worth_a_sample(source.relation, traits):
+        facts = _asked(connection, source, wanted, sample_of(source, traits))
+        if not any(map(_has_specials, wanted, facts)):
+            return facts, True
+    facts = _asked(connection, source, wanted, all_rows(source))
     row = _row_name(source, columns)
     closer = [closer_measures(*pair, row) for pair in zip(columns, facts, strict=True)]
-    more = _asked(connection, source, closer)
-    return [{**first, **second} for first, second in zip(facts, more, strict=True)]
+    more = _asked(connection, source, closer, all_rows(source))
+    return [{**first, **second} for first, second in zip(facts, more, strict=True)], False
+
+
+def _has_specials(measures: Sequence[Measure], facts: Facts) -> bool:
+    """Whether values were counted that have to be counted in all rows."""
+    return any(facts.get(measure.name) not in (None, "0") for measure in measures if measure.counts)
 
 
 def _row_name(source: Source, columns: Sequence[Column]) -> str:
@@ -268,14 +286,14 @@ def explain_encoding(
         if measure is None:
             continue
         try:
-            _asked(connection, source, [[measure]])
+            _asked(connection, source, [[measure]], all_rows(source))
         except SourceError as error:
             character = _BYTES.search(str(error))
             if getattr(error.__cause__, "sqlstate", None) != UNTRANSLATABLE or character is None:
                 continue
             searched = character[0].replace(" ", "").replace("0x", "")
             row = row_with(column, searched, traits.encoding, _row_name(source, columns))
-            place = _asked(connection, source, [[row]])[0][row.name]
+            place = _asked(connection, source, [[row]], all_rows(source))[0][row.name]
             raise SourceError(
                 f'column "{column.name}" has text with the bytes {character[0]} of '
                 f"{traits.encoding}, which have no equivalent in UTF-8 (look at {place})"
@@ -287,13 +305,14 @@ _BYTES = re.compile("0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
 def _asked(
-    connection: psycopg.Connection[Any], source: Source, wanted: Sequence[Sequence[Measure]]
+    connection: psycopg.Connection[Any],
+    source: Source,
+    wanted: Sequence[Sequence[Measure]],
+    rows: str,
 ) -> list[Facts]:
-    """The values of the wanted measures of each column, asked all at once."""
+    """The values of the wanted measures of each column of `rows`, asked all at once."""
     flat = [measure for measures in wanted for measure in measures]
     if not flat:
         return [{} for _ in wanted]
-    values = iter(
-        fetch_values(connection, source, measuring_query(flat, source.schema, source.table))
-    )
+    values = iter(fetch_values(connection, source, measuring_query(flat, rows)))
     return [facts_from(measures, [next(values) for _ in measures]) for measures in wanted]

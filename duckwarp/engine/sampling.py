@@ -57,7 +57,7 @@ def looked_at(
     in_text = traits.encoding != "SQL_ASCII"
     texts = {n: c.form for n, c in numbered.items() if in_text and may_have_codes(c.form)}
     numbers = {n: c for n, c in numbered.items() if is_looked_at(c.form)}
-    sample = sample_of(source, sum(relation.heap_bytes) // traits.block_bytes)
+    sample = sample_of(source, traits)
     try:
         codes = _codes(connection, source, texts, sample)
         sizes = _sizes(connection, source, numbers, sample)
@@ -79,15 +79,24 @@ def _is_sampled(relation: Relation, plan: ExportPlan, traits: ServerTraits) -> b
     return (
         plan.layout.sort_in is SortIn.DUCKDB
         and plan.order is Order.ALL
-        and sum(relation.heap_bytes) >= SAMPLED_MIN_BYTES
+        and is_worth_a_sample(relation, traits)
+    )
+
+
+def is_worth_a_sample(relation: Relation, traits: ServerTraits) -> bool:
+    """Whether a relation is large, and has pages of which some can be read alone."""
+    return (
+        sum(relation.heap_bytes) >= SAMPLED_MIN_BYTES
         and relation.kind in WITH_CTID
         and not relation.has_foreign_part
         and traits.version >= RANGES_SINCE
     )
 
 
-def sample_of(source: Source, pages: int) -> str:
-    """What stands behind FROM to look at some of the pages of a relation, which has so many."""
+def sample_of(source: Source, traits: ServerTraits) -> str:
+    """What stands behind FROM to look at some of the pages of a relation."""
+    assert source.relation is not None
+    pages = sum(source.relation.heap_bytes) // traits.block_bytes
     percent = min(100.0, 100.0 * SAMPLED_PAGES / max(pages, 1))
     name = f"{identifier(source.schema)}.{identifier(source.table)}"
     return f"{name} AS {RELATION_ALIAS} TABLESAMPLE SYSTEM ({percent:.6f}) REPEATABLE (0)"
