@@ -16,17 +16,11 @@ if TYPE_CHECKING:
         run_export,
     )
     from duckwarp.model.errors import DuckwarpError
-    from duckwarp.model.events import (
-        Event,
-        EventLevel,
-        EventSink,
-        EventStore,
-        EventType,
-        create_event,
-    )
+    from duckwarp.model.events import Event, EventLevel, EventSink, EventType, create_event
     from duckwarp.model.results import ExportResult, RunReport
     from duckwarp.model.settings import Compression, Settings, SpecialValues
     from duckwarp.model.source import Selection
+    from duckwarp.record.store import EventStore
     from duckwarp.verify.published import verify_files, verify_published
     from duckwarp.verify.verdicts import Agreement, VerificationReport
 
@@ -37,7 +31,7 @@ _HOMES = {
     "Event": "duckwarp.model.events",
     "EventLevel": "duckwarp.model.events",
     "EventSink": "duckwarp.model.events",
-    "EventStore": "duckwarp.model.events",
+    "EventStore": "duckwarp.record.store",
     "EventType": "duckwarp.model.events",
     "ExportResult": "duckwarp.model.results",
     "RunReport": "duckwarp.model.results",

@@ -319,10 +319,18 @@ class TestWhere:
 
 
 @contextmanager
-def small_disk(folder: Path, size_mb: int) -> Iterator[Path]:
+def small_disk(folder: Path, size_mb: int, *options: str) -> Iterator[Path]:
     """A file system of so many megabytes, mounted at the folder."""
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "duckwarp-test", str(folder)]
+    mount = [
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        ",".join([f"size={size_mb}m", *options]),
+        "duckwarp-test",
+        str(folder),
+    ]
     if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
         pytest.skip("file systems cannot be mounted here")
     try:

@@ -6,6 +6,7 @@ What is in it is the matter of `catalog/rows.py`, how it is put in place that of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from duckwarp.catalog.entry import Circumstances, Entry
 from duckwarp.catalog.rows import COLUMNS, MARK, entry_of, record_of, updated
 from duckwarp.files.dataset import FOOTER_KEY, read_footer_text
 from duckwarp.files.digest import sha256_of
+from duckwarp.files.opening import check_place, describe_error, describe_refusal, open_regular
 from duckwarp.files.parquet import read_facts, read_key
 from duckwarp.files.records import read_records, write_records
 from duckwarp.model.dataset import CATALOG, Dataset
@@ -44,9 +46,14 @@ def read_catalog(folder: Path) -> tuple[Entry, ...]:
     """The entries of the folder's catalog whose files are still as they were; none without one.
 
     An entry whose Parquet file is gone, or has another size, is left out: it would say what is not
-    so. Raises `CatalogUnusable` for a file that is not a catalog of duckwarp's.
+    so. Raises `CatalogUnusable` for a file that is not a catalog of duckwarp's, and
+    `OutputUnusable` where one could not be put in place.
     """
-    return shown(folder).entries if (folder / CATALOG).exists() else ()
+    try:
+        check_place(folder / DATA_PACKAGE)
+    except OSError as error:
+        raise OutputUnusable(folder, f"{DATA_PACKAGE}: {describe_error(error)}") from error
+    return shown(folder).entries if os.path.lexists(folder / CATALOG) else ()
 
 
 def shown(folder: Path) -> Found:
@@ -68,8 +75,8 @@ def _entries(folder: Path) -> tuple[Entry, ...]:
     except FileNotFoundError as error:
         raise CatalogMissing(folder) from error
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise CatalogUnusable(path, str(reason)) from error
+        reason = describe_error(error) if isinstance(error, OSError) else str(error)
+        raise CatalogUnusable(path, reason) from error
 
 
 def _what_differs(folder: Path, entry: Entry) -> str | None:
@@ -144,7 +151,12 @@ def _news(names: Sequence[str], folder: Path, output_dir: Path) -> tuple[str, ..
 
 
 def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+    """The bytes of a published file; None for what is none."""
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 def entry_for(
@@ -176,8 +188,7 @@ def rebuild(folder: Path, *, wait_seconds: float = 0.0) -> Found:
             keeper = Keeper(folder, found.entries)
             publish(staging.folder, folder, Changes(), catalog=keeper)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputUnusable(folder, reason) from error
+            raise OutputUnusable(folder, describe_refusal(error, folder)) from error
     return found
 
 
@@ -198,7 +209,7 @@ def rebuilt(folder: Path) -> Found:
             continue
         try:
             entries.append(_from_file(path, known))
-        except (SourceError, ValueError) as error:
+        except (OSError, SourceError, ValueError) as error:
             left_out.append(LeftOut(name=path.name, reason=str(error)))
     by_code = sorted(entries, key=lambda entry: entry.code)
     return Found(entries=tuple(by_code), left_out=tuple(left_out))

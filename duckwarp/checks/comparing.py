@@ -6,14 +6,13 @@ Reads the published files and changes nothing.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from duckwarp.files.filemetadata import LogicalType, SchemaElement, read_file_metadata
 from duckwarp.files.markdown import GENERATED
+from duckwarp.files.opening import open_regular
 from duckwarp.model.change import Change
 from duckwarp.store.publishing import pair_in
 
@@ -61,8 +60,9 @@ def compare(staging_folder: Path, output_dir: Path, code: str) -> Change:
 
 def _same(ours: Path, theirs: Path) -> bool:
     """Whether `theirs` is a plain file with the same bytes."""
-    other = _plain_file(theirs)
-    if other is None:
+    try:
+        other = open_regular(theirs)
+    except OSError:
         return False
     with other, ours.open("rb") as one:
         if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
@@ -74,8 +74,9 @@ def _same(ours: Path, theirs: Path) -> bool:
 
 
 def _same_page(ours: Path, theirs: Path) -> bool:
-    file = _plain_file(theirs)
-    if file is None:
+    try:
+        file = open_regular(theirs)
+    except OSError:
         return False
     with file:
         return _undated(ours.read_bytes()) == _undated(file.read())
@@ -86,23 +87,9 @@ def _undated(page: bytes) -> list[bytes]:
     return [line for line in page.split(b"\n") if not line.startswith(beginning)]
 
 
-def _plain_file(path: Path) -> BinaryIO | None:
-    """A published file, opened; None for what is missing, a link, or no file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    return open(descriptor, "rb")
-
-
 def shape_of(path: Path) -> Shape | None:
     """The shape of a Parquet file; None where there is none that can be read."""
     try:
-        if path.is_symlink():
-            return None
         metadata = read_file_metadata(path)
     except (OSError, ValueError):
         return None

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Whatever became of the signal on its way, the shell is told of it.
         if received and code != ExitCode.OK:
             code = received[0] + SIGNAL_EXIT
-        if code == ExitCode.USAGE:
+        if code in {ExitCode.USAGE, ExitCode.NOT_STARTED}:
             manner.record.begin_refused(given)
         manner.record.end(code)
         streams.settle()

@@ -19,8 +19,9 @@ from duckwarp.cli.render import show
 from duckwarp.cli.report import report_page
 from duckwarp.cli.streams import tolerated
 from duckwarp.cli.usage import ExitCode
-from duckwarp.model.events import Event, EventStore
+from duckwarp.model.events import Event
 from duckwarp.model.results import RunReport
+from duckwarp.record.store import EventStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from duckwarp.cli.documents import error_document
 from duckwarp.cli.record import Record
 from duckwarp.cli.streams import say, tolerated
 from duckwarp.cli.usage import ExitCode
+from duckwarp.engine.limits import check_limits
 from duckwarp.model.errors import (
     ConnectionFailed,
     DuckwarpError,
@@ -59,6 +60,7 @@ class Commands(TyperGroup):
         """Run the command that the arguments name."""
         manner: Manner = ctx.obj
         try:
+            check_limits()
             return super().invoke(ctx)
         except KeyboardInterrupt as interruption:
             raise typer.Exit(_interrupted(interruption, manner)) from None

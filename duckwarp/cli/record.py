@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from duckwarp.cli import wording
 from duckwarp.cli.files import Files, named_files
 from duckwarp.cli.streams import say
+from duckwarp.files.opening import describe_error
 from duckwarp.model.errors import RunError
-from duckwarp.model.events import EventLevel, EventStore, EventType, create_event
+from duckwarp.model.events import EventLevel, EventType, create_event
 from duckwarp.model.redaction import without_passwords
 from duckwarp.model.results import RunReport, SourceState
 from duckwarp.record.account import Account
 from duckwarp.record.asking import INSTALL, is_asked_for, is_installed
 from duckwarp.record.process import peak_memory_bytes
+from duckwarp.record.store import EventStore
 
 if TYPE_CHECKING:
     from duckwarp.record.lineage import Lineage
@@ -241,4 +243,4 @@ def _incomplete(kept: _Kept) -> Iterator[str]:
 
 
 def _cannot_write(what: str, path: Path | None, error: OSError) -> str:
-    return f"cannot write {what} to {path}: {error.strerror or error}"
+    return f"cannot write {what} to {path}: {describe_error(error)}"

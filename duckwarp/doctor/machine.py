@@ -11,6 +11,7 @@ from duckwarp.doctor.examination import Examination
 from duckwarp.engine.layout import IN_MEMORY_SHARE, SPILL_FACTOR, SPILL_SHARE
 from duckwarp.engine.memory import free_memory_bytes, memory_budget
 from duckwarp.engine.session import extension_version
+from duckwarp.files.opening import STAGING_FOLDER
 from duckwarp.model.errors import CatalogMissing, CatalogUnusable, RunError
 from duckwarp.model.settings import Order, SortIn
 from duckwarp.model.sizes import size_text
@@ -22,7 +23,7 @@ from duckwarp.store.folder import (
     published_bytes,
     try_to_write,
 )
-from duckwarp.store.staging import STAGING_FOLDER
+from duckwarp.store.hidden import find_problem
 
 
 def extension(_: Examination) -> Iterator[Check]:
@@ -62,9 +63,9 @@ def _writable(name: str, folder: Path) -> Check:
     place = existing(folder)
     if not place.is_dir():
         return failed(name, f"{place} is not a folder", "name another one")
-    if (folder / STAGING_FOLDER).is_symlink():
-        finding = f"{STAGING_FOLDER} in {folder} is a symbolic link, which no run follows"
-        return failed(name, finding, "find out who has put it there, and remove it")
+    problem = find_problem(folder / STAGING_FOLDER)
+    if problem is not None:
+        return failed(name, f"{folder} cannot be written: {problem}")
     try:
         try_to_write(folder)
     except OSError as error:

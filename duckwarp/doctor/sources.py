@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from duckwarp.doctor.checks import Check, failed, ok, warning
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine.memory import check_columns
+from duckwarp.files.opening import describe_refusal
 from duckwarp.files.quoting import identifier
 from duckwarp.model.column import Column
 from duckwarp.model.errors import SourceError
@@ -18,6 +19,7 @@ from duckwarp.model.source import Selection, Source
 from duckwarp.postgres.access import check_access, probe
 from duckwarp.postgres.columns import describe
 from duckwarp.postgres.registry import find_sources
+from duckwarp.store.publishing import check_places
 from duckwarp.store.staging import check_code
 
 if TYPE_CHECKING:
@@ -66,10 +68,13 @@ def _of_source(examination: Examination, source: Source, columns: Sequence[Colum
     memory = examination.budget.process_bytes if examination.budget else MIN_MEMORY_BYTES
     try:
         check_code(source.code)
+        check_places(settings.output_dir, source.code)
         check_access(source, columns, session.info.user, settings.enable_row_security)
         check_columns(len(columns), memory)
         relation = f"{identifier(source.schema)}.{identifier(source.table)}"
         probe(session, source, f"SELECT FROM {relation} LIMIT 0")
+    except OSError as error:
+        return failed("source", describe_refusal(error, settings.output_dir))
     except SourceError as error:
         if getattr(error.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
             finding = f"{source.qualified_name} is being altered at this moment"

@@ -19,6 +19,7 @@ from duckwarp.engine.layout import (
     LONGEST_FACTOR,
     WRITER_BYTES,
 )
+from duckwarp.engine.limits import check_limits
 from duckwarp.model.errors import RunError, SourceError
 from duckwarp.model.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.model.sizes import size_text
@@ -54,7 +55,7 @@ class Budget:
 def memory_budget(settings: Settings) -> Budget:
     """What the settings allow, or what suits the machine.
 
-    Raises `RunError` where the machine has too little.
+    Raises `RunError` where the machine has too little, or does not let the process have it.
     """
     process_bytes = settings.memory_bytes or min(
         DEFAULT_BYTES, int(free_memory_bytes() * FREE_SHARE)
@@ -64,6 +65,7 @@ def memory_budget(settings: Settings) -> Budget:
             f"half of the memory that is free here is {size_text(process_bytes)}, and a run needs "
             f"at least {size_text(MIN_MEMORY_BYTES)}: free some, or allow more with --memory"
         )
+    check_limits(process_bytes)
     counted = int(process_bytes * (1 - UNCOUNTED_SHARE)) - UNCOUNTED_BYTES - _mapped_bytes()
     return Budget(process_bytes=process_bytes, duckdb_bytes=max(counted, MIN_DUCKDB_BYTES))
 

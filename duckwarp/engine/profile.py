@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from duckwarp.files.opening import check_readable
 from duckwarp.files.quoting import file_pattern, identifier
 
 BINS = 20
@@ -49,8 +50,9 @@ class ColumnProfile:
 def profile_columns(path: Path, *, memory_bytes: int, threads: int) -> tuple[ColumnProfile, ...]:
     """The profile of each column, in the file's order. Raises `ValueError` for an unreadable file.
 
-    DuckDB may use `memory_bytes` and so many `threads`.
+    DuckDB may use `memory_bytes` and so many `threads`. Raises `OSError` for what is no file.
     """
+    check_readable(path)
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

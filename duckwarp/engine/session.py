@@ -238,7 +238,7 @@ def extension_version() -> tuple[str, str]:
 
     Raises `ExtensionMissing`.
     """
-    with contextlib.closing(duckdb.connect(":memory:")) as connection:
+    with contextlib.closing(duckdb.connect(":memory:", config={"threads": 1})) as connection:
         _load_extension(connection)
         query = "SELECT extension_version FROM duckdb_extensions() WHERE loaded AND extension_name"
         row = connection.execute(f"{query} = 'postgres_scanner'").fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def profile_published(code: str, settings: Settings) -> FileProfile | None:
     except SourceError:
         return None
     path = settings.output_dir / f"{code}.parquet"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     budget = memory_budget(settings)
     threads = resources_of(settings, budget).threads

@@ -6,13 +6,13 @@ what order, is `store/publishing.py`'s matter.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duckwarp.checks.comparing import Shape, compare, drift, dropped_percent, shape_of
+from duckwarp.files.opening import describe_error, describe_refusal, name_file
 from duckwarp.model.change import Change
 from duckwarp.model.errors import OutputUnusable, SourceError
 from duckwarp.model.results import ExportResult, SourceOutcome, SourceState
@@ -26,7 +26,7 @@ from duckwarp.model.run_events import (
 )
 from duckwarp.model.settings import OnDrift, Settings
 from duckwarp.store.journal import CATALOG_NAMES, has_begun
-from duckwarp.store.publishing import CatalogStep, Changes, check_place, no_catalog, publish
+from duckwarp.store.publishing import CatalogStep, Changes, no_catalog, publish
 from duckwarp.store.space import free_text, is_disk_full
 from duckwarp.store.staging import Staging, discard, published, staged
 
@@ -59,10 +59,8 @@ class Verdict:
 def judged(staging: Staging, settings: Settings, report: Reporter, code: str) -> Verdict:
     """Compare a staged pair with the published one.
 
-    Raises `SourceError` where the rows fell or the columns changed as the settings forbid, and
-    `OSError` where its files cannot have their places.
+    Raises `SourceError` where the rows fell or the columns changed as the settings forbid.
     """
-    check_place(staging.output_dir, code)
     change = compare(staging.folder, staging.output_dir, code)
     _give_mode(staging, settings.mode, change)
     if not change.parquet:
@@ -171,8 +169,9 @@ def _placed(
                 _chmod(path, settings.mode)
     except OSError as error:
         if has_begun(staging.folder):
+            reason = describe_refusal(error, staging.output_dir)
             raise OutputUnusable(
-                staging.output_dir, f"{_words(error)}; the next run completes what this one began"
+                staging.output_dir, f"{reason}; the next run completes what this one began"
             ) from error
         errors = dict.fromkeys((change.code for change in changes.changed), error)
     for change in changes.changed:
@@ -206,8 +205,4 @@ def _at_last(
 
 def why_not_written(error: OSError, folder: Path) -> str:
     """What the system said, about which file."""
-    return f"cannot write {error.filename or folder}: {_words(error)}"
-
-
-def _words(error: OSError) -> str:
-    return error.strerror or os.strerror(error.errno or 0)
+    return f"cannot write {name_file(error) or folder}: {describe_error(error)}"

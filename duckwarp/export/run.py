@@ -27,7 +27,7 @@ from duckwarp.export.retry import RUN_ENDS, Ledger, whole_run_tried
 from duckwarp.export.skip import remember_published, traces_of, unread
 from duckwarp.export.source import failed, prepared
 from duckwarp.model.errors import DuckwarpError, RelationMissing, RunError, SnapshotLost
-from duckwarp.model.events import EventSink, EventStore
+from duckwarp.model.events import EventSink
 from duckwarp.model.results import ExportResult, RunReport, SourceOutcome, SourceState
 from duckwarp.model.run_events import (
     BatchAdvanced,
@@ -48,6 +48,7 @@ from duckwarp.model.settings import Publish, Settings
 from duckwarp.model.source import Selection, Source
 from duckwarp.postgres.columns import describe, table_comments
 from duckwarp.postgres.snapshot import Snapshot, open_snapshot
+from duckwarp.record.store import EventStore
 from duckwarp.store.lock import Holder
 from duckwarp.store.staging import Staging, discard, open_spill, open_staging
 from duckwarp.verify.check import open_check, set_aside

@@ -19,6 +19,7 @@ from duckwarp.export.copy import Deferred, Run, copied, published_dataset
 from duckwarp.export.publish import Ended, Verdict, judged, put_in_place, why_not_written
 from duckwarp.export.retry import RUN_ENDS, source_tried
 from duckwarp.files.markdown import ColumnEntry, dictionary
+from duckwarp.files.opening import inodes_text
 from duckwarp.model.column import Column
 from duckwarp.model.errors import DuckwarpError
 from duckwarp.model.redaction import without_hidden, without_passwords
@@ -42,6 +43,7 @@ from duckwarp.model.settings import Publish
 from duckwarp.model.source import Source
 from duckwarp.model.version import __version__
 from duckwarp.store.flushing import flush_ahead
+from duckwarp.store.publishing import check_places
 from duckwarp.store.space import free_text, is_disk_full
 from duckwarp.store.staging import discard, published, staged
 
@@ -68,6 +70,7 @@ def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
     places = dict.fromkeys((run.settings.output_dir, run.spill.place))
     free = ", ".join(f"{place} had {free_text(place)}" for place in places)
     try:
+        check_places(run.staging.output_dir, source.code)
         admit(run.snapshot, source, columns, run.settings)
         plan, facts = source_tried(run, source, partial(_staged, run, source, columns))
         if run.at_last:
@@ -79,10 +82,12 @@ def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
         verdict = judged(run.staging, run.settings, run.report, source.code)
         run.catalog.learn(entry)
     except Exception as error:
+        # Before the disk gets back what was staged.
+        reason = _reason(run, error, free)
         discard(run.staging, source.code)
         if run.stop.is_set() or isinstance(error, (Deferred, *RUN_ENDS)):
             raise
-        outcome = failed(run.report, source, _reason(run, error, free), time.monotonic() - started)
+        outcome = failed(run.report, source, reason, time.monotonic() - started)
         return Ended(outcome=outcome)
     return _exported(run, plan, facts, verdict, time.monotonic() - started)
 
@@ -109,7 +114,10 @@ def _reason(run: Run, error: Exception, free: str) -> str:
     else:
         words = without_passwords(str(error))
         return f"unexpected {type(error).__name__}: {words}; this is an error in duckwarp"
-    return f"{reason}; {free} when its export began" if is_disk_full(error) else reason
+    if not is_disk_full(error):
+        return reason
+    gone = "".join(dict.fromkeys(map(inodes_text, (run.spill.place, run.settings.output_dir))))
+    return f"{reason}; {free} when its export began{'' if gone in reason else gone}"
 
 
 def _document(

@@ -16,6 +16,7 @@ from thrift.Thrift import TException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
 from duckwarp.files.footerbytes import read_footer
+from duckwarp.files.opening import open_regular
 
 Specification: TypeAlias = tuple[Any, ...]
 
@@ -201,7 +202,7 @@ def read_file_metadata(path: Path) -> FileMetaData:
 
     Raises `OSError`, and `ValueError` where it is no Parquet file.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         footer = read_footer(file)
     metadata = FileMetaData()
     try:

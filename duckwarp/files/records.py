@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from duckwarp.files.opening import check_readable
 from duckwarp.files.quoting import file_pattern, identifier, literal
 
 _MOMENT = "TIMESTAMP WITH TIME ZONE"
@@ -75,7 +76,7 @@ def read_records(
     Moments are microseconds since 1970. Raises `ValueError` for a file that has not these columns
     and this mark, or cannot be read, and `OSError` where there is none.
     """
-    path.stat()
+    check_readable(path)
     source = f"read_parquet({file_pattern(path)}, hive_partitioning = false)"
     key, text = mark
     try:

@@ -7,15 +7,11 @@ record it. The command line ends each record with `RUN_ENDED`, which has the exi
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 
 class EventType(StrEnum):
@@ -122,86 +118,3 @@ class EventSink(Protocol):
 
 
 Listener = Callable[[Event], None]
-
-
-class EventStore:
-    """Hands events to listeners and, given a path, appends them to a file of JSON lines.
-
-    Use it as a context manager, or call `close()`, where a path is given. Raises `OSError` where
-    the file cannot be opened. A line that cannot be written later, on a full disk, stops nobody:
-    `write_error` is the first such error, and the numbers of the lines that follow show the gap.
-    """
-
-    def __init__(
-        self, run_id: str, path: Path | str | None = None, listeners: Iterable[Listener] = ()
-    ) -> None:
-        self.run_id = run_id
-        self._listeners = list(listeners)
-        self._lock = threading.Lock()
-        self._sequence = 0
-        self._file = None if path is None else _LineFile(path)
-
-    @property
-    def write_error(self) -> OSError | None:
-        """Why the file lacks events, None if it has them all."""
-        return None if self._file is None else self._file.error
-
-    def add_listener(self, listener: Listener) -> None:
-        """Hand the events to come to `listener`, too."""
-        with self._lock:
-            self._listeners.append(listener)
-
-    def emit(self, event: Event) -> None:
-        """Record one event and tell the listeners; each line of the file is written at once."""
-        with self._lock:
-            if self._file is not None and not event.is_tick:
-                self._sequence += 1
-                self._file.write(_line({"sequence": self._sequence} | event.as_dict()))
-            for listener in self._listeners:
-                listener(event)
-
-    def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._file is not None:
-            self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _line(document: Mapping[str, Any]) -> bytes:
-    """The document on one line. What is no valid text stays as JSON writes it, escaped."""
-    text = json.dumps(document, default=str, ensure_ascii=False)
-    return text.encode("utf-8", errors="backslashreplace") + b"\n"
-
-
-class _LineFile:
-    """A file that several runs may append lines to: each line is one write at the file's end."""
-
-    def __init__(self, path: Path | str) -> None:
-        self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115
-        self._is_torn = False
-        self.error: OSError | None = None
-
-    def write(self, line: bytes) -> None:
-        """Append the line; what is left of one that was torn is ended first."""
-        rest = b"\n" + line if self._is_torn else line
-        try:
-            # A full disk takes a part of a line, and refuses the next byte with the reason.
-            while rest:
-                rest = rest[self._file.write(rest) :]
-                self._is_torn = bool(rest)
-        except OSError as error:
-            self.error = self.error or error
-
-    def close(self) -> None:
-        """Close it."""
-        self._file.close()

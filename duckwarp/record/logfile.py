@@ -1,17 +1,12 @@
-"""`--log-file`: a line of text for each event, for people and for the usual tools.
-
-The file is opened anew once it was moved or removed, so that logrotate needs no signal.
-"""
+"""`--log-file`: a line of text for each event, for people and for the usual tools."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable
-from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 from duckwarp.model.events import Event, EventLevel
+from duckwarp.record.lines import LineFile
 
 OneLine = Callable[[str], str]
 
@@ -24,13 +19,13 @@ class LogFile:
     """
 
     def __init__(self, path: Path, one_line: OneLine) -> None:
-        self._handler = _Handler(path)
+        self._file = LineFile(path)
         self._one_line = one_line
 
     @property
     def write_error(self) -> OSError | None:
         """Why the file lacks lines, None if it has them all."""
-        return self._handler.error
+        return self._file.error
 
     def listen(self, event: Event) -> None:
         """Write one line for an event that people care for."""
@@ -38,33 +33,9 @@ class LogFile:
             return
         moment = event.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         words = self._one_line(event.message or event.event_type.value)
-        line = f"{moment} {event.level.value:<7} {event.run_id} {words}"
-        self._handler.handle(logging.makeLogRecord({"msg": line}))
+        line = f"{moment} {event.level.value:<7} {event.run_id} {words}\n"
+        self._file.write(line.encode(errors="backslashreplace"))
 
     def close(self) -> None:
         """Close the file."""
-        try:
-            self._handler.close()
-        except OSError as error:
-            self._handler.error = self._handler.error or error
-
-
-class _Handler(WatchedFileHandler):
-    """The standard one, except that it keeps an error for later instead of printing a traceback."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, encoding="utf-8", errors="backslashreplace")
-        self.error: OSError | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the line, into a new file where the old one was moved away."""
-        try:
-            super().emit(record)
-        except OSError as error:
-            self.error = self.error or error
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  # the base's
-        """Let `emit` see the error that the base has caught."""
-        error = sys.exc_info()[1]
-        if error is not None:
-            raise error
+        self._file.close()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duckwarp.files.opening import check_place, open_regular
 from duckwarp.model.results import RunReport, SourceState
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 def check_metrics_file(path: Path) -> None:
     """Raises `OSError` where the file could not be put in place at the end of the run."""
-    if path.is_dir():
-        raise IsADirectoryError(21, os.strerror(21), str(path))
+    check_place(path, link=False)
     with _beside(path):
         pass
 
@@ -74,6 +74,7 @@ def write_metrics(path: Path, run: LastRun) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        check_place(path, link=False)
         beside.replace(path)
 
 
@@ -121,7 +122,8 @@ def _last_successes(path: Path) -> dict[str, float]:
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+        with open_regular(path) as file:
+            families = list(text_string_to_metric_families(file.read().decode()))
     except (OSError, ValueError):
         return {}
     return {

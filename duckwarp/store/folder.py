@@ -12,9 +12,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from duckwarp.files.opening import STAGING_FOLDER, open_regular
 from duckwarp.store.journal import has_begun
 from duckwarp.store.lock import LOCK_NAME, NOTE_NAME, read_note
-from duckwarp.store.staging import LOCK_SUFFIX, RUN_PREFIX, STAGING_FOLDER
+from duckwarp.store.staging import LOCK_SUFFIX, RUN_PREFIX
 
 TRIAL_BYTES = 64 * 1024
 
@@ -93,15 +94,12 @@ def leftovers(folder: Path) -> Leftovers:
 def _is_held(lock: Path) -> bool:
     """Whether a process holds the lock."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with open_regular(lock) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(descriptor)
+    except OSError:
+        return False
     return False
 
 

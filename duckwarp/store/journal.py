@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from duckwarp.files.opening import open_regular
 from duckwarp.model.change import Change
 from duckwarp.store.flushing import flush_file, flush_folder
 
@@ -43,7 +44,8 @@ def write_journal(staging_folder: Path, output_dir: Path, journal: Journal) -> N
 def read_journal(staging_folder: Path) -> Journal | None:
     """The journal of a run; None for what is none, or names a file that is not a publication's."""
     try:
-        said: Any = json.loads((staging_folder / JOURNAL_NAME).read_text(encoding="utf-8"))
+        with open_regular(staging_folder / JOURNAL_NAME) as file:
+            said: Any = json.load(file)
         journal = Journal(
             changed=tuple(Change(**change) for change in said["changed"]),
             interim=tuple(said["interim"]),

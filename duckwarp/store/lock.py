@@ -7,7 +7,6 @@ what it says is for people, and nothing depends on it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import getpass
 import json
 import os
@@ -20,7 +19,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from duckwarp.files.opening import check_place, open_regular
 from duckwarp.model.errors import Locked
+from duckwarp.store.hidden import make_own_folder
 
 LOCK_NAME = "lock"
 NOTE_NAME = "holder.json"
@@ -91,9 +92,8 @@ def _acquire(
 
 
 def _acquired(base: Path, lock: FileLock) -> bool:
-    base.mkdir(mode=0o700, exist_ok=True)
-    if (base / LOCK_NAME).is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(base / LOCK_NAME))
+    make_own_folder(base)
+    check_place(base / LOCK_NAME, link=False)
     try:
         lock.acquire()
     except Timeout:
@@ -122,14 +122,14 @@ def _write_note(path: Path, holder: Holder) -> None:
             json.dump(asdict(holder), file)
         scratch.replace(path)
     except OSError:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
 
 
 def read_note(path: Path) -> Holder | None:
     """Who holds the folder; None where the note is missing or is no such note."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
+        with open_regular(path) as file:
             said = json.loads(file.read(MAX_NOTE_BYTES))
         return Holder(**said) if isinstance(said, dict) else None
     except (OSError, ValueError, TypeError):

@@ -13,7 +13,6 @@ The catalog is made by whoever is given as `CatalogStep`; without one there is n
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from duckwarp.files.opening import check_place
 from duckwarp.model.change import Change
 from duckwarp.store.flushing import flush_file, flush_folder
 from duckwarp.store.journal import JOURNAL_NAME, Journal, read_journal, write_journal
@@ -142,7 +142,7 @@ def _ready(
 
     def prepare(change: Change) -> tuple[str, OSError] | None:
         try:
-            check_place(output_dir, change.code)
+            check_places(output_dir, change.code)
             for path in _files(staging_folder, change):
                 flush_file(path, mode)
         except OSError as error:
@@ -153,12 +153,11 @@ def _ready(
         return dict(found for found in pool.map(prepare, changed) if found is not None)
 
 
-def check_place(output_dir: Path, code: str) -> None:
-    """Raises `IsADirectoryError` where a folder is in the place of a source's file."""
+def check_places(output_dir: Path, code: str) -> None:
+    """Raises `OSError` where a source's files cannot take their places; links are replaced."""
     target = pair_in(output_dir, code)
-    for path in (target.parquet, target.markdown):
-        if path.is_dir() and not path.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    check_place(target.parquet)
+    check_place(target.markdown)
 
 
 def _files(folder: Path, change: Change) -> list[Path]:
@@ -223,6 +222,7 @@ def _place_catalog(
 ) -> None:
     folder = _catalog_folder(staging_folder, interim=interim)
     for name in names:
+        check_place(output_dir / name)
         with contextlib.suppress(FileNotFoundError):  # it is in place
             (folder / name).replace(output_dir / name)
     if names:

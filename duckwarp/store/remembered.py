@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duckwarp.files.opening import open_regular
 from duckwarp.store.publishing import pair_in
 
 RECORD_NAME = "exports.json"
@@ -52,8 +52,7 @@ def files_of(output_dir: Path, code: str) -> tuple[tuple[int, int], ...] | None:
 def recall(hidden: Path) -> dict[str, Remembered]:
     """What is remembered, by code."""
     try:
-        descriptor = os.open(hidden / RECORD_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, encoding="utf-8") as file:
+        with open_regular(hidden / RECORD_NAME) as file:
             said = json.load(file)
         return {
             code: Remembered(**each | {"files": tuple(map(tuple, each["files"]))})

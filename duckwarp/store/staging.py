@@ -9,8 +9,6 @@ to publish is not removed but completed (`publishing.py`). Nothing else is touch
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,13 +17,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from duckwarp.files.opening import STAGING_FOLDER, describe_refusal
 from duckwarp.model.errors import OutputUnusable, SourceError
 from duckwarp.model.settings import Settings, Spill
+from duckwarp.store.hidden import make_own_folder
 from duckwarp.store.journal import has_begun
 from duckwarp.store.lock import Holder, hold
 from duckwarp.store.publishing import Pair, complete, pair_in
 
-STAGING_FOLDER = ".duckwarp"
 RUN_PREFIX = "run-"
 LOCK_SUFFIX = ".lock"
 MAX_CODE_BYTES = 200
@@ -82,7 +81,7 @@ def open_staging(
     run ends. Raises `OutputUnusable` and `Locked`.
     """
     made = _made(output_dir)
-    base = _hidden(output_dir, "output folder")
+    base = _hidden(output_dir)
     try:
         with contextlib.ExitStack() as held:
             try:
@@ -110,19 +109,15 @@ def _made(output_dir: Path) -> list[Path]:
     return missing
 
 
-def _hidden(parent: Path, called: str) -> Path:
-    """The hidden folder in `parent`, which must be ours: a symlink would lead elsewhere."""
+def _hidden(parent: Path) -> Path:
     # Absolute, since libraries see more in a relative path than a path: `~x`, `file:x`.
-    base = parent.absolute() / STAGING_FOLDER
-    if base.is_symlink():
-        raise OutputUnusable(parent, f"{base.name} in it is a symbolic link", called)
-    return base
+    return parent.absolute() / STAGING_FOLDER
 
 
 def _unusable(folder: Path, error: OSError, called: str = "output folder") -> OutputUnusable:
     if isinstance(error, FileExistsError):
         return OutputUnusable(folder, "it is not a folder", called)
-    return OutputUnusable(folder, os.strerror(error.errno or errno.EIO), called)
+    return OutputUnusable(folder, describe_refusal(error, folder), called)
 
 
 @contextlib.contextmanager
@@ -143,9 +138,9 @@ def open_spill(staging: Staging, settings: Settings) -> Iterator[Spill]:
 @contextlib.contextmanager
 def _run_folder(parent: Path, called: str = "output folder") -> Iterator[Path]:
     """A folder of this run's own in the hidden one of `parent`, held by a lock."""
-    base = _hidden(parent, called)
+    base = _hidden(parent)
     try:
-        base.mkdir(mode=0o700, exist_ok=True)
+        make_own_folder(base, called)
         name = f"{RUN_PREFIX}{secrets.token_hex(6)}"
         lock = FileLock(base / f"{name}{LOCK_SUFFIX}")
         lock.acquire()
@@ -188,7 +183,9 @@ def _remove_dead_runs(base: Path) -> None:
 
 
 def _remove_run(base: Path, name: str) -> None:
-    shutil.rmtree(base / name, ignore_errors=True)
+    folder = base / name
+    if folder.is_dir() and not folder.is_symlink():  # rmtree would wait for a FIFO
+        shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         (base / f"{name}{LOCK_SUFFIX}").unlink(missing_ok=True)
 

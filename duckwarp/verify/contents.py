@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duckwarp.files.opening import describe_error, open_regular
 from duckwarp.model.errors import FileUnreadable
 from duckwarp.model.results import Loss
 
@@ -110,7 +111,7 @@ def open_contents(path: Path) -> Iterator[Contents]:
             ending.callback(pa.set_memory_pool, pa.default_memory_pool())
             pa.set_memory_pool(pa.system_memory_pool())
             # By its descriptor, whatever the path looks like and is replaced by.
-            opened = ending.enter_context(pa.OSFile(str(path.absolute())))
+            opened = ending.enter_context(open_regular(path))
             file = ending.enter_context(pq.ParquetFile(opened, pre_buffer=False))
             schema = file.schema_arrow
             logical = [_logical(file.schema, leaf) for leaf in _first_leaves(schema)]
@@ -131,7 +132,14 @@ def _errors_translated() -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise FileUnreadable(" ".join(str(error).split())) from error
+        raise FileUnreadable(describe(error)) from error
+
+
+def describe(error: OSError | pa.ArrowException) -> str:
+    """What is wrong with a file, on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return describe_error(error)
+    return " ".join(str(error).split())
 
 
 def _first_leaves(schema: pa.Schema) -> list[int]:

@@ -5,6 +5,7 @@ Tells a table that has changed since the export from a file that is wrong.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duckwarp.files.digest import sha256_of
+from duckwarp.files.opening import describe_error, open_regular
 from duckwarp.model.dataset import CATALOG
 from duckwarp.model.errors import FileUnreadable
 from duckwarp.model.source import Source
+from duckwarp.verify.contents import describe
 
 _COLUMNS = ("source_code", "sha256", "row_count", "snapshot_time", "last_load_at", "order_by")
 
@@ -42,14 +45,14 @@ def read_catalog(output_dir: Path) -> dict[str, Published] | None:
     Raises `FileUnreadable`.
     """
     path = output_dir / CATALOG
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
-        with pq.ParquetFile(path) as file:
+        with open_regular(path) as opened, pq.ParquetFile(opened) as file:
             present = [name for name in _COLUMNS if name in file.schema_arrow.names]
             rows = file.read(columns=present).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise FileUnreadable(f"{CATALOG}: {' '.join(str(error).split())}") from error
+        raise FileUnreadable(f"{CATALOG}: {describe(error)}") from error
     return {row["source_code"]: _published(row) for row in rows if row.get("source_code")}
 
 
@@ -80,7 +83,7 @@ def digest_of(path: Path) -> str:
     try:
         return sha256_of(path)
     except OSError as error:
-        raise FileUnreadable(error.strerror or str(error)) from error
+        raise FileUnreadable(describe_error(error)) from error
 
 
 def has_changed(
@@ -97,7 +100,7 @@ def has_changed(
     else:
         intact = None
     exported = None if published is None else published.snapshot_time
-    written = exported or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    written = exported or datetime.fromtimestamp(path.lstat().st_mtime, UTC)
     words = "exported" if exported else "written"
     loaded = source.last_load_at
     if loaded is not None and loaded > written:

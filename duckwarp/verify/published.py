@@ -84,7 +84,7 @@ def verify_published(
         )
         sources = snapshot.sources
         if selection is None:
-            sources = tuple(each for each in sources if _path(settings, each).exists())
+            sources = tuple(each for each in sources if os.path.lexists(_path(settings, each)))
         columns = describe(snapshot.connection, sources, settings.registry_schema)
         verdicts = [_timed(run, source, columns.get(source.code, ())) for source in sources]
         if selection is None:
@@ -140,7 +140,7 @@ def _verdict(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
     """What becomes of one source. Raises `SourceError`."""
     path = _path(run.settings, source)
     reason = str(RelationMissing(source.qualified_name))
-    if not path.exists():
+    if not os.path.lexists(path):
         agreement = Agreement.SKIPPED
         if source.relation is not None:
             agreement = Agreement.MISSING
@@ -159,7 +159,10 @@ def _verdict(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
 def _explained(run: Run, source: Source, finding: Finding, reasons: tuple[str, ...]) -> Verdict:
     """A file that is not as the table is, with what tells which of the two has changed."""
     path, published = _path(run.settings, source), run.catalog.get(source.code)
-    changed, why = has_changed(path, source, published, finding.table_rows)
+    try:
+        changed, why = has_changed(path, source, published, finding.table_rows)
+    except FileUnreadable:  # which has been told
+        changed, why = False, ()
     return Verdict(
         code=source.code,
         agreement=Agreement.CHANGED if changed else Agreement.DIFFERENT,
@@ -201,7 +204,7 @@ def _file_verdict(path: Path, asker: Asker, catalog: Mapping[str, Published] | N
     started = time.monotonic()
     code, agreement = path.stem, Agreement.DIFFERENT
     finding = Finding()
-    if not path.exists():
+    if not os.path.lexists(path):
         agreement = Agreement.MISSING
         reasons: tuple[str, ...] = (f"there is no {path.name} in {path.parent}",)
     else:

@@ -137,7 +137,8 @@ class TestTogether:
     ) -> None:
         (tmp_path / "b.md").mkdir()
         report = export(three, PUBLIC, tmp_path)
-        assert by_code(report)["b"].error == f"cannot write {tmp_path / 'b.md'}: Is a directory"
+        told = f"cannot write {tmp_path / 'b.md'}: it is a folder, not a file; move it away"
+        assert by_code(report)["b"].error == told
         assert published_files(tmp_path) == FILES - {"b.parquet"}
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from duckwarp.model.events import EventLevel, EventStore, EventType, create_event
+from duckwarp.model.events import EventLevel, EventType, create_event
+from duckwarp.record.store import EventStore
 
 WRITER = """
 import sys
-from duckwarp.model.events import EventStore, EventType, create_event
+from duckwarp.model.events import EventType, create_event
+from duckwarp.record.store import EventStore
 run, path = sys.argv[1:]
 with EventStore(run, path) as store:
     for number in range(300):
@@ -92,6 +94,7 @@ def test_a_line_that_a_full_disk_has_torn_spoils_no_other(
         assert file is not None
         file.close()
         monkeypatch.setattr(file, "_file", disk)
+        monkeypatch.setattr(file, "_follow", lambda: None)
         store.emit(create_event(EventType.WARNING, "r", message="a"))
         disk.room_bytes = 7
         store.emit(create_event(EventType.WARNING, "r", message="b"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from duckwarp.export.run import run_export
-from duckwarp.model.events import EventStore
 from duckwarp.model.results import ExportResult, SourceOutcome, SourceState
 from duckwarp.model.run_events import Reporter, SourceExported, SourcePublished
 from duckwarp.model.settings import Settings
 from duckwarp.model.source import Selection
 from duckwarp.record.account import Account
+from duckwarp.record.store import EventStore
 from tests.support import Database
 
 

@@ -111,9 +111,9 @@ def _carried_out(order: Order) -> Ending:
 def _export(order: Order, writer: int) -> None:
     """In the child: never returns."""
     from duckwarp.export.run import run_export
-    from duckwarp.model.events import EventStore
     from duckwarp.model.settings import Settings
     from duckwarp.model.source import Selection
+    from duckwarp.record.store import EventStore
 
     counting = threading.Lock()
     calls = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,3 +160,40 @@ def test_one_that_becomes_so_meanwhile_fails_every_source(
     report = export(two, PUBLIC, tmp_path)
     assert [outcome.state for outcome in report.outcomes] == [SourceState.EXPORTED] * 2
     assert STAGING_FOLDER not in identities(tmp_path)
+
+
+def test_a_disk_without_inodes_says_so_whatever_room_it_has(two: Database, tmp_path: Path) -> None:
+    """Wherever the run is when it meets none."""
+    with small_disk(tmp_path / "disk", DISK_MB, "nr_inodes=60") as disk:
+        export(two, PUBLIC, disk)
+        before = identities(disk)
+        two.execute("INSERT INTO small VALUES (11); INSERT INTO large VALUES (11)")
+        told: list[str] = []
+        for left in range(20):
+            fillers = take_inodes(disk, left)
+            try:
+                report = export(two, PUBLIC, disk, jobs=1)
+                reasons = [result.error or "" for result in report.results if not result.success]
+            except OutputUnusable as error:
+                reasons = [str(error)]
+            for filler in fillers:
+                filler.unlink()
+            if not reasons:
+                break
+            told += reasons
+            after = identities(disk)
+            after.pop(STAGING_FOLDER, None)
+            assert after == before
+        assert len(told) > 5
+        for reason in told:
+            assert "No space left on device" in reason
+            assert re.search(r" has (no|\d+) free inodes: remove files there", reason)
+        assert {path.name for path in disk.iterdir()} == before.keys()
+
+
+def take_inodes(disk: Path, left: int) -> list[Path]:
+    """Empty files that leave so many inodes free."""
+    fillers = [disk / f"filler{n}" for n in range(os.statvfs(disk).f_favail - left)]
+    for filler in fillers:
+        filler.touch()
+    return fillers
