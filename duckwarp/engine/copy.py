@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from duckwarp.engine.cells import GUARD
-from duckwarp.engine.footer import amend_footer
 from duckwarp.engine.layout import Reader
 from duckwarp.engine.plan import ExportPlan, in_one_range
 from duckwarp.engine.session import (
@@ -109,7 +108,6 @@ def _copy(session: Session, job: CopyJob) -> int:
         if isinstance(error, (duckdb.Error, SourceError)):
             raise _understood(error, job, connected) from error
         raise
-    _amend(job)
     return rows
 
 
@@ -206,12 +204,6 @@ def _check_zeros(session: Session, plan: ExportPlan, names: list[str], path: Pat
     if met is not None:
         position = int(met[0])
         raise SpecialValueFound(position, plan.columns[position - 1].name)
-
-
-def _amend(job: CopyJob) -> None:
-    if job.plan.amends_footer:
-        names = [column.name for column in job.plan.columns] if job.plan.renamed else None
-        amend_footer(job.path, names=names, json_columns=job.plan.json_columns)
 
 
 # What libpq said of a query stands behind DuckDB's words and, mostly, the whole query. What the

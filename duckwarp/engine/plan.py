@@ -50,8 +50,9 @@ class ExportPlan:
     `ranges` are conditions on the rows, one for each connection, that together take every row
     once. `transcoded` says that the server's text is not in the order of UTF-8. `expected_rows` is
     the planner's estimate, None where it has none. `hides_rows` says that
-    row-level security leaves rows out, as the user accepts. `footer_keys` are the keys of the
-    file's footer, each with its text.
+    row-level security leaves rows out, as the user accepts. `renamed` has the columns that the file
+    calls otherwise, with both names. `footer_keys` are the keys of the file's footer, each with its
+    text.
     """
 
     code: str
@@ -66,6 +67,7 @@ class ExportPlan:
     expected_rows: int | None
     empty_search_path: bool = False
     hides_rows: bool = False
+    renamed: tuple[tuple[str, str], ...] = ()
     footer_keys: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -74,24 +76,9 @@ class ExportPlan:
         return tuple(loss for column in self.columns for loss in column.form.losses)
 
     @property
-    def renamed(self) -> bool:
-        """Whether names differ in case only: DuckDB has such columns under other names."""
-        return len({column.name.lower() for column in self.columns}) < len(self.columns)
-
-    @property
     def narrows(self) -> bool:
         """Whether numbers are sorted in shorter types than their own."""
         return any(column.narrowed is not None for column in self.columns)
-
-    @property
-    def json_columns(self) -> frozenset[int]:
-        """The places of the columns of JSON, from 0."""
-        return frozenset(n for n, column in enumerate(self.columns) if column.form.json)
-
-    @property
-    def amends_footer(self) -> bool:
-        """Whether the file gets another footer than DuckDB's, once that has written it."""
-        return self.renamed or bool(self.json_columns)
 
 
 def build_plan(  # noqa: PLR0913  # what a plan is made of

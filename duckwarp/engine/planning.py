@@ -112,7 +112,7 @@ def plan_source(
             lax_json=column.position in experience.lax_json,
             signed_zeros=experience.signed_zeros,
         )
-        planned.append(PlannedColumn(name=column.name, form=form_of(column, context)))
+        planned.append(PlannedColumn(name=column.file_name, form=form_of(column, context)))
     lost = _losses(planned) if settings.special_values is SpecialValues.ERROR else {}
     if lost and not experience.special_values:
         # What a guard would notice is counted as well, so that all of it is named at once.
@@ -138,7 +138,8 @@ def plan_source(
     probe(connection, source, query)
     plan = looked_at(connection, source, plan, traits, narrow=not experience.large_numbers)
     hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
-    return replace(plan, hides_rows=hides_rows)
+    renamed = tuple((each.name, each.file_name) for each in columns if each.renamed is not None)
+    return replace(plan, hides_rows=hides_rows, renamed=renamed)
 
 
 def _sizes(

@@ -112,7 +112,7 @@ def zeros_query(plan: ExportPlan, columns: Sequence[int], path: Path) -> str:
 
     Most row groups need not be read: their smallest and largest values tell.
     """
-    names = [identifier(_written_name(plan, n, plan.columns[n - 1])) for n in columns]
+    names = [identifier(plan.columns[n - 1].name) for n in columns]
     found = ", ".join(f"EXISTS (FROM {written_file(path)} WHERE {name} = 0)" for name in names)
     return f"SELECT {found}"
 
@@ -134,17 +134,10 @@ def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
     """DuckDB's COPY of the whole plan, of what the query `rows` gives under c1, c2, …"""
     numbered = list(enumerate(plan.columns, start=1))
     values = ", ".join(f"{_received(plan, c).replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
-    # Names that DuckDB would change are put in place after the copy; see footer.py.
-    named = ", ".join(
-        f"{_value(n, c)} AS {identifier(_written_name(plan, n, c))}" for n, c in numbered
-    )
+    named = ", ".join(f"{_value(n, c)} AS {identifier(c.name)}" for n, c in numbered)
     ordered = _ordered(plan, f"SELECT {values} FROM ({rows}){_length_guard(plan)}")
     query = f"SELECT {named} FROM ({ordered}) AS t"
     return f"COPY ({query}) TO {literal(path)} ({', '.join(_options(plan))})"
-
-
-def _written_name(plan: ExportPlan, number: int, column: PlannedColumn) -> str:
-    return f"c{number}" if plan.renamed else column.name
 
 
 def _received(plan: ExportPlan, column: PlannedColumn) -> str:
@@ -155,11 +148,11 @@ def _received(plan: ExportPlan, column: PlannedColumn) -> str:
 
 def _value(number: int, column: PlannedColumn) -> str:
     """DuckDB's expression of a value after the sort."""
-    if column.codes:
-        return codes.decoded(f"t.k{number}", f"t.r{number}")
     if column.narrowed is not None:
         return f"t.c{number}::{column.form.duckdb_type}"
-    return f"t.c{number}"
+    value = codes.decoded(f"t.k{number}", f"t.r{number}") if column.codes else f"t.c{number}"
+    # DuckDB's type JSON is text that is marked as JSON in the file.
+    return f"{value}::JSON" if column.form.json else value
 
 
 def _ordered(plan: ExportPlan, values: str) -> str:

@@ -261,18 +261,14 @@ def _with_descriptions(plan: ExportPlan, source: Source, columns: Sequence[Colum
     return replace(plan, footer_keys=(*plan.footer_keys, described, fields_described))
 
 
-def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str | None]:
-    """Run the plan, telling how far it is; the rows written, and the SHA-256 of the file.
-
-    That is None where the end of the file is written twice.
-    """
+def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str]:
+    """Run the plan, telling how far it is; the rows written, and the SHA-256 of the file."""
     rows_read = 0
-    digest = None if plan.amends_footer else GrowingDigest(path)
+    digest = GrowingDigest(path)
 
     def tick() -> None:
         nonlocal rows_read
-        if digest is not None:
-            digest.advance()
+        digest.advance()
         if plan.layout.reader is Reader.BYTES:
             # The server sorts, and what comes is written as it comes.
             _report_position(run, plan, path, rows_read, sending=True)
@@ -291,7 +287,7 @@ def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str | None]:
         on_rows=count,
     )
     rows = watched(run, start_copy(run.session, job), tick)
-    return rows, None if digest is None else digest.ended()
+    return rows, digest.ended()
 
 
 def watched(run: Run, work: Running[T], tick: Callable[[], None] = lambda: None) -> T:

@@ -219,6 +219,7 @@ def _notes(run: Run, plan: ExportPlan) -> tuple[str, ...]:
     if plan.hides_rows:
         role = run.snapshot.role
         notes.append(f'row-level security: only the rows that role "{role}" may see')
-    if plan.renamed:
-        notes.append("columns whose names differ in case only: many readers refuse such a file")
+    for name, file_name in plan.renamed:
+        why = "another column's name differs from its own in case only"
+        notes.append(f'column "{name}" is called "{file_name}" in the file: {why}')
     return tuple(notes)

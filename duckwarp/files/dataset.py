@@ -24,7 +24,7 @@ def dataset_of(
     source: Source, columns: Sequence[Column], parquet_types: Sequence[str], order: Order
 ) -> Dataset:
     """`source` as it is published: its columns in the file's order, with their types there."""
-    names = tuple(column.name for column in columns)
+    names = tuple(column.file_name for column in columns)
     return Dataset(
         code=source.code,
         name=source.name,
@@ -41,13 +41,13 @@ def dataset_of(
 def _column(column: Column, parquet_type: str) -> DatasetColumn:
     roles = ["dimension"] * column.is_dimension + ["measure"] * column.is_measure
     return DatasetColumn(
-        name=column.name,
+        name=column.file_name,
         data_type=column.data_type,
         parquet_type=parquet_type,
         nullable=column.nullable,
         key=column.key,
         description=column.description,
-        original_name=column.original_name,
+        original_name=column.original_name or (column.name if column.renamed else None),
         role=", ".join(roles) or None,
         keywords=column.keywords,
     )

@@ -103,7 +103,7 @@ def _is_described(entry: ColumnEntry) -> bool:
 
 
 def _described(entry: ColumnEntry, rows: int) -> Iterator[str]:
-    yield f"### {code(entry.column.name)}"
+    yield f"### {code(entry.column.file_name)}"
     yield f"**Type:** {code(entry.column.data_type)}"
     if entry.written_as:
         yield f"**Written as:** {code(entry.written_as)}"
@@ -112,7 +112,7 @@ def _described(entry: ColumnEntry, rows: int) -> Iterator[str]:
 
 
 def _listed(entry: ColumnEntry, rows: int) -> Iterator[str]:
-    yield f"- {code(entry.column.name)} ({prose(entry.column.data_type)})"
+    yield f"- {code(entry.column.file_name)} ({prose(entry.column.data_type)})"
     if entry.written_as:
         yield f"  - *Written as:* {code(entry.written_as)}"
     for fact in _facts(entry, rows):
@@ -122,9 +122,9 @@ def _listed(entry: ColumnEntry, rows: int) -> Iterator[str]:
 def _facts(entry: ColumnEntry, rows: int) -> Iterator[str]:
     column, statistics = entry.column, entry.statistics or ColumnStatistics()
     roles = ["dimension"] * column.is_dimension + ["measure"] * column.is_measure
-    renamed = column.original_name is not None and column.original_name != column.name
+    original = column.original_name or column.name
     facts = [
-        ("Source column", _value(column.original_name) if renamed else ""),
+        ("Source column", _value(original) if original != column.file_name else ""),
         ("Role", " and ".join(roles)),
         ("Keywords", ", ".join(_value(word) for word in column.keywords)),
         ("Range", _range(statistics)),

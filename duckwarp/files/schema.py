@@ -78,7 +78,7 @@ def arrow_schema(fields: Sequence[FieldFacts], footer_keys: Iterable[tuple[str, 
 
 def _field(facts: FieldFacts) -> na.Schema:
     return na.Schema(
-        _arrow_type(facts.duckdb_type), name=facts.column.name, metadata=_metadata(facts)
+        _arrow_type(facts.duckdb_type), name=facts.column.file_name, metadata=_metadata(facts)
     )
 
 

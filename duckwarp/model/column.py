@@ -15,7 +15,8 @@ class Column:
     it; `pg_type` and `typmod` are what the catalog has. `original_name` is the name in the data
     that was loaded, before the warehouse made it an identifier. `key` is its place in the primary
     key, from 1, where that holds for all rows of the relation. `name_is_text` says that the name
-    is UTF-8, as one in a database in SQL_ASCII need not be.
+    is UTF-8, as one in a database in SQL_ASCII need not be. `renamed` is its name in the file where
+    an earlier column's differs in case only, which most readers take for the same.
     """
 
     name: str
@@ -32,3 +33,9 @@ class Column:
     is_measure: bool = False
     keywords: tuple[str, ...] = ()
     name_is_text: bool = True
+    renamed: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """The name of the column in the file."""
+        return self.name if self.renamed is None else self.renamed

@@ -6,7 +6,9 @@ from the warehouse's `tbl_column_metadata` where it exists, else from `COMMENT O
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -40,11 +42,30 @@ def describe(
     for source, oid in zip(present, oids, strict=True):
         of_source = [row for row in rows if row.relation == oid]
         extras = _matched([as_text(r.name) for r in of_source], knowledge.get(source.code, []))
-        columns[source.code] = tuple(
+        columns[source.code] = _named_apart(
             _column(row, position, types[row.type_oid], extra)
             for position, (row, extra) in enumerate(zip(of_source, extras, strict=True), start=1)
         )
     return columns
+
+
+def _named_apart(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """The columns, with other names in the file for those that differ in case only."""
+    found = tuple(columns)
+    taken = {column.name.lower() for column in found}
+    seen: set[str] = set()
+    apart = []
+    for column in found:
+        renamed = None
+        if column.name.lower() in seen:
+            numbers = itertools.count(1)
+            renamed = next(
+                name for n in numbers if (name := f"{column.name}_{n}").lower() not in taken
+            )
+            taken.add(renamed.lower())
+        seen.add(column.name.lower())
+        apart.append(replace(column, renamed=renamed))
+    return tuple(apart)
 
 
 # The key of a table with children holds for its own rows alone, and theirs are read with them.

@@ -147,13 +147,15 @@ def _described_differences(
 
 def _key(columns: Sequence[Column]) -> tuple[str, ...]:
     """The names of the primary key's columns, in its order."""
-    return tuple(name for _, name in sorted((c.key, c.name) for c in columns if c.key is not None))
+    return tuple(
+        name for _, name in sorted((c.key, c.file_name) for c in columns if c.key is not None)
+    )
 
 
 def _sides(bench: Bench, source: Source, columns: Sequence[Column], contents: Contents) -> Sides:
     """What the table and the file have in common, and how it is asked for."""
     places = {column.name: place for place, column in enumerate(contents.columns)}
-    common = [column for column in columns if column.name in places]
+    common = [column for column in columns if column.file_name in places]
     traits, relation = bench.traits, source.relation
     assert relation is not None
     most = len(bench.readers.connections) * RANGES_PER_READER
@@ -161,9 +163,10 @@ def _sides(bench: Bench, source: Source, columns: Sequence[Column], contents: Co
         source=source,
         contents=contents,
         comparisons=tuple(
-            comparison(column, contents.columns[places[column.name]], traits) for column in common
+            comparison(column, contents.columns[places[column.file_name]], traits)
+            for column in common
         ),
-        places=tuple(places[column.name] for column in common),
+        places=tuple(places[column.file_name] for column in common),
         traits=traits,
         ranges=ranges_of(
             relation,

@@ -22,7 +22,7 @@ def column_differences(
 def _column_differences(
     table: Sequence[Column], file: Sequence[FileColumn]
 ) -> Iterator[Difference]:
-    in_table, in_file = [each.name for each in table], [each.name for each in file]
+    in_table, in_file = [each.file_name for each in table], [each.name for each in file]
     for name in in_table:
         if name not in in_file:
             yield Difference(what="columns", column=name, table="is there", file=None)
@@ -33,7 +33,7 @@ def _column_differences(
         yield Difference(what="columns", table=", ".join(in_table), file=", ".join(in_file))
     types = {each.name: each.postgres_type for each in file}
     for column in table:
-        written = types.get(column.name)
+        written = types.get(column.file_name)
         if written is not None and written != column.data_type:
             yield Difference(what="type", column=column.name, table=column.data_type, file=written)
 

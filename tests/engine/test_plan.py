@@ -169,12 +169,6 @@ class TestStatements:
         assert "TO 'it''s/x.parquet' (" in statement
         assert "COMPRESSION uncompressed" in statement
 
-    def test_names_that_differ_in_case_only_are_put_in_place_later(self) -> None:
-        plan = plan_for(integer("Name"), integer("name"), relation=relation())
-        assert plan.renamed
-        assert 't.c1 AS "c1", t.c2 AS "c2"' in statement_of(plan)
-        assert not plan_for(integer("Name"), integer("names"), relation=relation()).renamed
-
     @pytest.mark.parametrize(
         ("order", "want"),
         [

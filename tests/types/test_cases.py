@@ -394,14 +394,17 @@ def ewkt(database: Database, wkb: bytes | None, srid: int) -> str | None:
     return None if wkb is None else database.execute(query, [wkb, srid])[0][0]
 
 
-def test_case_042_columns_that_differ_in_case_keep_their_names(
+def test_case_042_columns_that_differ_in_case_are_kept_apart(
     database: Database, tmp_path: Path
 ) -> None:
     load(database, "042")
     exported = export(database.dsn, tmp_path)
     path = exported.parquet("tbl_case_042")
-    assert pq.read_schema(path).names == ["id", "Val", "val", "VAL"]
-    assert "differ in case only" in exported.outcome("tbl_case_042").notes[0]
+    assert pq.read_schema(path).names == ["id", "Val", "val_1", "VAL_2"]
+    assert rows(path) == [(1, 10, 20, "x"), (2, 11, 5, "y"), (3, 12, 30, "z")]
+    first, second = exported.outcome("tbl_case_042").notes
+    assert first.startswith('column "val" is called "val_1" in the file: ')
+    assert second.startswith('column "VAL" is called "VAL_2" in the file: ')
 
 
 def test_case_042_sorts_by_the_column_of_the_very_name(database: Database, tmp_path: Path) -> None:
