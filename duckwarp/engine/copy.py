@@ -184,9 +184,10 @@ def _check_types(session: Session, job: CopyJob) -> None:
     query = f"DESCRIBE SELECT * FROM {written_file(job.path)}"
     written = [row[1] for row in session.connection.execute(query).fetchall()]
     for column, found in zip(job.plan.columns, written, strict=True):
-        if found != column.form.duckdb_type:
+        planned = column.form.shown_type
+        if found != planned:
             raise SourceError(
-                f'column "{column.name}" came out as {found} instead of {column.form.duckdb_type}: '
+                f'column "{column.name}" came out as {found} instead of {planned}: '
                 "this is an error in duckwarp, please report it"
             )
 
