@@ -143,7 +143,7 @@ class TestExport:
         assert done.returncode == 0, done.stderr
         assert is_file(published / "catalog.parquet")
 
-    @pytest.mark.parametrize("what", THINGS)
+    @pytest.mark.parametrize("what", ["a FIFO", "a folder"])
     @pytest.mark.parametrize("name", ["lock", "holder.json", "exports.json", "run-1", "run-2.lock"])
     def test_in_the_hidden_folder_nothing_is_waited_for(
         self, two: Database, published: Path, what: str, name: str
@@ -159,7 +159,7 @@ class TestExport:
         else:
             assert done.returncode == 0, done.stderr
 
-    @pytest.mark.parametrize("what", THINGS)
+    @pytest.mark.parametrize("what", ["a FIFO", "a folder"])
     def test_a_journal_that_is_none_begins_nothing(
         self, two: Database, published: Path, what: str
     ) -> None:
@@ -192,8 +192,14 @@ class TestExport:
 
 
 class TestOtherCommands:
-    @pytest.mark.parametrize("options", [[], ["--quick"], ["--offline"]], ids=str)
-    @pytest.mark.parametrize("what", THINGS | LINKS)
+    @pytest.mark.parametrize(
+        ("what", "options"),
+        [
+            *((what, ["--offline"]) for what in THINGS | LINKS),
+            *((what, []) for what in ("a FIFO", "a folder", "nowhere")),
+            ("a FIFO", ["--quick"]),
+        ],
+    )
     def test_verify_names_the_file_and_looks_at_the_others(
         self, two: Database, published: Path, what: str, options: list[str]
     ) -> None:
@@ -207,7 +213,7 @@ class TestOtherCommands:
         assert (a["agreement"], b["agreement"]) == ("different", "equal")
 
     @pytest.mark.parametrize("options", [["--table", "public.a"], ["--offline"]], ids=str)
-    @pytest.mark.parametrize("what", THINGS | LINKS)
+    @pytest.mark.parametrize("what", ["a FIFO", "a device", "nowhere"])
     def test_verify_names_a_catalog_that_is_none(
         self, two: Database, published: Path, what: str, options: list[str]
     ) -> None:
@@ -217,7 +223,7 @@ class TestOtherCommands:
         assert done.returncode == 1
         assert f"catalog.parquet: it is {kind}, not a file" in done.stderr
 
-    @pytest.mark.parametrize("what", THINGS | LINKS)
+    @pytest.mark.parametrize("what", ["a FIFO", "a folder", "a device", "nowhere"])
     def test_describe_names_the_file(self, demo_dsn: str, tmp_path: Path, what: str) -> None:
         code = "adhd_summary_open_referrals_age"
         (THINGS | LINKS)[what](tmp_path / f"{code}.parquet")
@@ -254,7 +260,7 @@ class TestOtherCommands:
         assert not is_file(path)
 
     @pytest.mark.parametrize("name", ["a.parquet", "a.md", "catalog.parquet", ".duckwarp"])
-    @pytest.mark.parametrize("what", ["a FIFO", "a socket", "a device"])
+    @pytest.mark.parametrize("what", ["a FIFO", "a device"])
     def test_doctor_names_it(self, two: Database, published: Path, what: str, name: str) -> None:
         put(THINGS[what], published / name)
         done = duckwarp(two, "doctor", "--schema", "public", "-o", str(published))
