@@ -21,6 +21,7 @@ from duckwarp.files.parquet import read_facts, read_key
 from duckwarp.files.records import read_records, write_records
 from duckwarp.model.dataset import CATALOG, Dataset
 from duckwarp.model.errors import CatalogMissing, CatalogUnusable, OutputUnusable, SourceError
+from duckwarp.model.filenames import code_of, markdown_in, name_from_disk, parquet_in
 from duckwarp.model.results import ParquetFacts
 from duckwarp.store.publishing import Changes, publish
 from duckwarp.store.staging import open_staging
@@ -82,9 +83,10 @@ def _entries(folder: Path) -> tuple[Entry, ...]:
 def _what_differs(folder: Path, entry: Entry) -> str | None:
     """Why the entry is not of the file that is there, None where nothing speaks against it."""
     try:
-        size_bytes = (folder / entry.file_path).stat().st_size
-    except OSError as error:
-        return f"the catalog has it, and it cannot be read: {error.strerror}"
+        size_bytes = parquet_in(folder, entry.code).stat().st_size
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f"the catalog has it, and it cannot be read: {reason}"
     if size_bytes != entry.size_bytes:
         return "it is not the file that the catalog describes"
     return None
@@ -140,7 +142,7 @@ class Keeper:
         if code in self._exported or code in self._listed:
             return self._exported.get(code)
         try:
-            return _from_file(self._folder / f"{code}.parquet", {})
+            return _from_file(parquet_in(self._folder, code), {})
         except (OSError, SourceError, ValueError):
             return None
 
@@ -210,7 +212,7 @@ def rebuilt(folder: Path) -> Found:
         try:
             entries.append(_from_file(path, known))
         except (OSError, SourceError, ValueError) as error:
-            left_out.append(LeftOut(name=path.name, reason=str(error)))
+            left_out.append(LeftOut(name=name_from_disk(path.name), reason=str(error)))
     by_code = sorted(entries, key=lambda entry: entry.code)
     return Found(entries=tuple(by_code), left_out=tuple(left_out))
 
@@ -220,7 +222,7 @@ def _from_file(path: Path, known: dict[str, Entry]) -> Entry:
     if text is None:
         raise ValueError("it has no description of duckwarp's; export it again")
     dataset = read_footer_text(text)
-    if f"{dataset.code}.parquet" != path.name:
+    if dataset.code != code_of(path):
         raise ValueError(f'it says that it is "{dataset.code}"')
     facts = read_facts(path)
     if len(facts.columns) != len(dataset.columns):
@@ -230,5 +232,5 @@ def _from_file(path: Path, known: dict[str, Entry]) -> Entry:
     return replace(
         entry,
         circumstances=entry.circumstances if before is None else before.circumstances,
-        has_dictionary=path.with_suffix(".md").is_file(),
+        has_dictionary=markdown_in(path.parent, dataset.code).is_file(),
     )

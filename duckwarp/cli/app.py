@@ -25,6 +25,7 @@ from duckwarp.cli.options import CatalogAction, Given, command
 from duckwarp.cli.record import Record
 from duckwarp.cli.usage import ExitCode
 from duckwarp.model.errors import Terminated
+from duckwarp.model.filenames import name_from_shell
 from duckwarp.model.source import Selection
 from duckwarp.model.version import __version__
 
@@ -167,11 +168,11 @@ def export(
     record: Record = context.obj.record
     if not plan:
         chosen = given.values
-        named = [chosen["publication"], *(chosen["codes"] or ()), chosen["schema"]]
+        named = [given.publication, *(chosen["codes"] or ()), chosen["schema"]]
         label = ", ".join(filter(None, [*named, *(chosen["tables"] or ())]))
         record.begin(
             Files(events=events, log=log_file, metrics=metrics_file),
-            publication=chosen["publication"],
+            publication=given.publication,
             label=label or ("all" if chosen["everything"] else None),
             period=period,
         )
@@ -193,7 +194,7 @@ def sources(
     from duckwarp.cli.render import show, sources_page
     from duckwarp.export.preview import list_sources
 
-    publication = given.values["publication"]
+    publication = given.publication
     selection = Selection(publication=publication, everything=publication is None)
     found = list_sources(selection, given.settings)
     if json:
@@ -226,6 +227,7 @@ def describe(
     from duckwarp.export.preview import describe_source
     from duckwarp.export.profile import profile_published
 
+    code = name_from_shell(code)
     settings = given.settings
     description = describe_source(Selection(codes=(code,)), settings)
     profile = profile_published(code, settings)

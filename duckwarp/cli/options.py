@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from duckwarp.cli.usage import Command, Group
+from duckwarp.model.filenames import name_from_shell
 from duckwarp.model.settings import MIN_CONNECTIONS, Settings
 from duckwarp.model.sizes import parse_size
 from duckwarp.model.source import Selection
@@ -278,8 +279,9 @@ SELECTION: dict[str, Any] = {
         _option(
             Group.WHAT,
             "--table",
-            metavar="SCHEMA.NAME",
-            help="One table or view, without the registry; may be repeated.",
+            metavar="[CODE=]SCHEMA.NAME",
+            help="One table or view, without the registry; may be repeated. Its files are called "
+            "like it, or by the code before it.",
         ),
     ],
 }
@@ -390,14 +392,19 @@ class Given:
         return Settings(**{name: self.values[name] for name in SETTINGS if name in self.values})
 
     @property
+    def publication(self) -> str | None:
+        """The publication that is named, if one is."""
+        return _name(self.values["publication"])
+
+    @property
     def selection(self) -> Selection:
         """The choice of sources. Raises `UsageError` where nothing is chosen."""
         return Selection(
-            publication=self.values["publication"],
-            codes=tuple(self.values["codes"] or ()),
+            publication=self.publication,
+            codes=tuple(map(name_from_shell, self.values["codes"] or ())),
             everything=self.values["everything"],
-            schema=self.values["schema"],
-            tables=tuple(self.values["tables"] or ()),
+            schema=_name(self.values["schema"]),
+            tables=tuple(map(name_from_shell, self.values["tables"] or ())),
         )
 
     @property
@@ -405,6 +412,10 @@ class Given:
         """The same, for commands that do without: None where no option chooses."""
         chosen = any(value not in (None, False, []) for value in map(self.values.get, SELECTION))
         return self.selection if chosen else None
+
+
+def _name(argument: str | None) -> str | None:
+    return None if argument is None else name_from_shell(argument)
 
 
 def command(

@@ -57,7 +57,7 @@ Examples:
   duckwarp export adhd --dsn postgresql://reader@db.example/warehouse
   duckwarp export --source adhd_summary_open_referrals_age --output /srv/open
   duckwarp export --all --compression zstd --quiet --events events.jsonl
-  duckwarp export --table 'staging."Odd Name"' --table public.regions
+  duckwarp export --table 'staging."Odd Name"' --table areas=public.regions
   duckwarp export adhd --memory 512MB --max-connections 2
   duckwarp export adhd --plan
 """

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from duckwarp.checks.admission import check_source
 from duckwarp.doctor.checks import Check, failed, ok, warning
 from duckwarp.doctor.examination import Examination
 from duckwarp.engine.memory import check_columns
@@ -20,7 +21,6 @@ from duckwarp.postgres.access import check_access, probe
 from duckwarp.postgres.columns import describe
 from duckwarp.postgres.registry import find_sources
 from duckwarp.store.publishing import check_places
-from duckwarp.store.staging import check_code
 
 if TYPE_CHECKING:
     from duckwarp.model.relation import Relation
@@ -62,12 +62,12 @@ def sources(examination: Examination) -> Iterator[Check]:
 def _of_source(examination: Examination, source: Source, columns: Sequence[Column]) -> Check:
     session, settings = examination.session, examination.settings
     assert session is not None
-    if source.relation is None and not settings.fail_on_missing:
+    if source.relation is None and source.broken is None and not settings.fail_on_missing:
         finding = f"relation {source.qualified_name} does not exist"
         return warning("source", finding, "an export skips it: load it, or take it out")
     memory = examination.budget.process_bytes if examination.budget else MIN_MEMORY_BYTES
     try:
-        check_code(source.code)
+        check_source(source)
         check_places(settings.output_dir, source.code)
         check_access(source, columns, session.info.user, settings.enable_row_security)
         check_columns(len(columns), memory)

@@ -34,6 +34,7 @@ from duckwarp.engine.statements import (
 )
 from duckwarp.engine.streaming import byte_stream
 from duckwarp.model.errors import DiskFull, ServerSaid, SourceError
+from duckwarp.model.filenames import utf8_path
 from duckwarp.model.settings import Order
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _understood(error: Exception, job: CopyJob, connected: bool) -> Exception:
 
 
 def _rows_copied(session: Session, job: CopyJob) -> int:
-    plan, path = job.plan, str(job.path)
+    plan, path = job.plan, utf8_path(job.path)
     if plan.layout.reader is Reader.BYTES:
         with byte_stream(session, job.connection, plan, job.on_rows) as rows:
             return _executed(session, copy_statement(plan, rows, path))

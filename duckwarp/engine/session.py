@@ -22,6 +22,7 @@ from duckwarp.engine.layout import Resources
 from duckwarp.engine.memory import Budget
 from duckwarp.files.quoting import identifier, literal
 from duckwarp.model.errors import ConnectionFailed, ExtensionMissing, RunError
+from duckwarp.model.filenames import utf8_path
 from duckwarp.model.redaction import without_passwords
 from duckwarp.model.settings import ServerAddress, Settings, Spill
 from duckwarp.postgres.connection import joined_conninfo, with_advice
@@ -118,7 +119,7 @@ def open_session(
         "allow_persistent_secrets": False,
         "memory_limit": f"{resources.duckdb_bytes}B",
         "threads": resources.threads,
-        "temp_directory": str(spill.folder),
+        "temp_directory": utf8_path(spill.folder),
     }
     connection = duckdb.connect(":memory:", config=config)
     prepare = partial(_prepare, connection, address, spill)
@@ -249,7 +250,7 @@ def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
     path = extension_path()
     try:
         if path is not None:
-            connection.execute(f"LOAD {literal(str(path))}")
+            connection.execute(f"LOAD {literal(utf8_path(path))}")
         else:
             connection.execute("INSTALL postgres")
             connection.execute("LOAD postgres")

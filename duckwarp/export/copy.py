@@ -36,6 +36,7 @@ from duckwarp.files.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
 from duckwarp.model.column import Column
 from duckwarp.model.dataset import Dataset
 from duckwarp.model.errors import SnapshotTooOld, SourceError
+from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.results import ParquetFacts
 from duckwarp.model.run_events import (
     CopyRepeated,
@@ -144,8 +145,9 @@ def copied(
         if run.in_lane and not _is_light(plan):
             raise Deferred
         if experience == Experience():
+            shown = name_from_disk(str(path))
             for started in (ReadStarted, WriteStarted):
-                run.report(started(source=source.code, columns=len(columns), path=str(path)))
+                run.report(started(source=source.code, columns=len(columns), path=shown))
         plan = _with_descriptions(plan, source, columns)
         check_longest(plan.layout.longest_bytes, run.memory_bytes)
         check_space(run.spill, plan.layout.spill_bytes)

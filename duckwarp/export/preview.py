@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from duckwarp.checks.admission import admit
 from duckwarp.engine.arrays import form_of
@@ -17,7 +17,8 @@ from duckwarp.model.column import Column
 from duckwarp.model.errors import RelationMissing, SourceError
 from duckwarp.model.settings import Settings
 from duckwarp.model.source import Selection, Source
-from duckwarp.postgres.columns import describe, table_comments
+from duckwarp.postgres.access import check_texts
+from duckwarp.postgres.columns import describe
 from duckwarp.postgres.registry import find_sources
 from duckwarp.postgres.snapshot import open_snapshot, server_traits, session
 
@@ -61,15 +62,16 @@ def describe_source(selection: Selection, settings: Settings) -> SourceDescripti
     """
     with session(settings, dict(os.environ)) as connection:
         source = find_sources(connection, selection, settings.registry_schema)[0]
+        check_texts(source)
         if source.relation is None:
             raise RelationMissing(source.qualified_name)
         columns = describe(connection, [source], settings.registry_schema)[source.code]
-        comment = table_comments(connection, [source]).get(source.code)
+        check_texts(source, columns)
         context = Context(
             traits=server_traits(connection), special_values=settings.special_values, facts=None
         )
         return SourceDescription(
-            source=replace(source, description=source.description or comment),
+            source=source,
             columns=columns,
             forms=tuple(form_of(column, context) for column in columns),
         )
@@ -96,7 +98,11 @@ def plan_export(selection: Selection, settings: Settings) -> tuple[PlannedSource
                 check_longest(plan.layout.longest_bytes, budget.process_bytes)
                 planned.append(PlannedSource(source=source, plan=plan))
             except SourceError as error:
-                missing = source.relation is None and not settings.fail_on_missing
+                missing = (
+                    source.relation is None
+                    and source.broken is None
+                    and not settings.fail_on_missing
+                )
                 planned.append(
                     PlannedSource(source=source, plan=None, reason=str(error), missing=missing)
                 )

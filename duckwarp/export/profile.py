@@ -12,9 +12,9 @@ from duckwarp.engine.profile import ColumnProfile, profile_columns
 from duckwarp.engine.session import resources_of
 from duckwarp.files.parquet import column_names, read_facts
 from duckwarp.model.errors import SourceError
+from duckwarp.model.filenames import check_code, parquet_in
 from duckwarp.model.results import ColumnStatistics, ParquetFacts
 from duckwarp.model.settings import Settings
-from duckwarp.store.staging import check_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def profile_published(code: str, settings: Settings) -> FileProfile | None:
         check_code(code)
     except SourceError:
         return None
-    path = settings.output_dir / f"{code}.parquet"
+    path = parquet_in(settings.output_dir, code)
     if not os.path.lexists(path):
         return None
     budget = memory_budget(settings)
@@ -53,4 +53,4 @@ def profile_published(code: str, settings: Settings) -> FileProfile | None:
             columns = profile_columns(path, memory_bytes=budget.duckdb_bytes, threads=threads)
         return FileProfile(path=path, facts=facts, names=names, columns=columns)
     except (OSError, ValueError) as error:
-        raise SourceError(f"the published file {path.name} cannot be read: {error}") from error
+        raise SourceError(f"the published file {code}.parquet cannot be read: {error}") from error

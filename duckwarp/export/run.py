@@ -46,7 +46,7 @@ from duckwarp.model.run_events import (
 )
 from duckwarp.model.settings import Publish, Settings
 from duckwarp.model.source import Selection, Source
-from duckwarp.postgres.columns import describe, table_comments
+from duckwarp.postgres.columns import describe
 from duckwarp.postgres.snapshot import Snapshot, open_snapshot
 from duckwarp.record.store import EventStore
 from duckwarp.store.lock import Holder
@@ -309,9 +309,8 @@ def _export_all(run: Run, ledger: Ledger) -> None:
     present = [source for source in sources if source.code not in ledger.outcomes]
     connection = run.snapshot.connection
     columns = describe(connection, present, run.settings.registry_schema)
-    comments = table_comments(connection, present)
     if run.settings.skip_unchanged:
-        ledger.traces.update(traces_of(run, present, columns, comments))
+        ledger.traces.update(traces_of(run, present, columns))
         ledger.outcomes.update(unread(run, present, ledger.traces))
         present = [source for source in present if source.code not in ledger.outcomes]
     address = run.snapshot.address.parameters
@@ -327,13 +326,12 @@ def _export_all(run: Run, ledger: Ledger) -> None:
     started: set[str] = set()
 
     def export(lane: Run, source: Source) -> None:
-        described = replace(source, description=source.description or comments.get(source.code))
         # A source that a lane has left to the run comes twice.
         if source.code not in started:
-            run.report(SourceStarted(described=described, columns=columns.get(source.code, ())))
+            run.report(SourceStarted(described=source, columns=columns.get(source.code, ())))
             started.add(source.code)
         try:
-            ended = prepared(lane, described, columns.get(source.code, ()))
+            ended = prepared(lane, source, columns.get(source.code, ()))
         except SnapshotLost:
             ledger.suspects.add(source.code)
             raise
@@ -383,7 +381,8 @@ def _connections(run: Run, sources: Sequence[Source]) -> int:
 
 def _is_missing(run: Run, source: Source) -> bool:
     """Whether there is no relation, and was none when the run began either."""
-    return source.relation is None and source.code not in run.snapshot.unlocked
+    refused = source.code in run.snapshot.unlocked or source.broken is not None
+    return source.relation is None and not refused
 
 
 def _skipped(run: Run, source: Source) -> SourceOutcome:

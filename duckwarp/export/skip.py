@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from duckwarp.export.copy import Run
 from duckwarp.model.column import Column
+from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.results import BYTES_PER_MB, ExportResult, SourceOutcome, SourceState
 from duckwarp.model.run_events import SourceExported
 from duckwarp.model.settings import Settings
@@ -36,19 +37,18 @@ def traces_of(
     run: Run,
     sources: Sequence[Source],
     columns: Mapping[str, Sequence[Column]],
-    comments: Mapping[str, str],
 ) -> dict[str, Trace]:
     """The traces of sources as they are now, by code; of those whose loads somebody can tell."""
     traces = {}
     for source in sources:
         mark = run.snapshot.marks.get(source.code)
         if mark is not None:
-            described = (comments.get(source.code), columns.get(source.code, ()))
-            traces[source.code] = Trace(mark=mark, shape=_shape(run.settings, source, described))
+            shape = _shape(run.settings, source, columns.get(source.code, ()))
+            traces[source.code] = Trace(mark=mark, shape=shape)
     return traces
 
 
-def _shape(settings: Settings, source: Source, described: object) -> str:
+def _shape(settings: Settings, source: Source, columns: Sequence[Column]) -> str:
     """A digest of all that the files depend on besides the rows."""
     # What a load changes is the mark's matter.
     lasting = replace(source, relation=None, last_load_at=None)
@@ -57,7 +57,7 @@ def _shape(settings: Settings, source: Source, described: object) -> str:
         *(settings.mode, settings.front_matter),
     )
     made_by = (__version__, version("duckdb"))
-    shown = repr((lasting, described, chosen, made_by))
+    shown = repr((lasting, columns, chosen, made_by))
     return hashlib.sha256(shown.encode(errors="replace")).hexdigest()
 
 
@@ -89,8 +89,8 @@ def _outcome(staging: Staging, code: str, last: Remembered) -> SourceOutcome:
             row_count=last.rows,
             column_count=last.columns,
             parquet_size_mb=size_bytes / BYTES_PER_MB,
-            parquet_path=str(pair.parquet),
-            metadata_path=str(pair.markdown),
+            parquet_path=name_from_disk(str(pair.parquet)),
+            metadata_path=name_from_disk(str(pair.markdown)),
         ),
         reason=NOT_READ,
         read=False,

@@ -22,6 +22,7 @@ from duckwarp.files.markdown import ColumnEntry, dictionary
 from duckwarp.files.opening import inodes_text
 from duckwarp.model.column import Column
 from duckwarp.model.errors import DuckwarpError
+from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.redaction import without_hidden, without_passwords
 from duckwarp.model.results import (
     BYTES_PER_MB,
@@ -182,8 +183,8 @@ def _exported(
         row_count=facts.rows,
         column_count=len(plan.columns),
         parquet_size_mb=facts.size_bytes / BYTES_PER_MB,
-        parquet_path=str(pair.parquet),
-        metadata_path=str(pair.markdown),
+        parquet_path=name_from_disk(str(pair.parquet)),
+        metadata_path=name_from_disk(str(pair.markdown)),
     )
     notes = _notes(run, plan)
     for loss in plan.losses:

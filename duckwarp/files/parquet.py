@@ -23,6 +23,7 @@ from duckwarp.files.filemetadata import (
 )
 from duckwarp.files.schematext import schema_text
 from duckwarp.model.errors import SourceError
+from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.results import ColumnStatistics, ParquetFacts
 
 
@@ -37,10 +38,12 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
         metadata = read_file_metadata(path)
         columns = _columns(metadata)
     except (OSError, ValueError) as error:
-        raise SourceError(f"the written file {path.name} cannot be read back: {error}") from error
+        raise SourceError(
+            f"the written file {name_from_disk(path.name)} cannot be read back: {error}"
+        ) from error
     if expected_rows is not None and metadata.num_rows != expected_rows:
         raise SourceError(
-            f"the written file {path.name} has {metadata.num_rows:,} rows, "
+            f"the written file {name_from_disk(path.name)} has {metadata.num_rows:,} rows, "
             f"but {expected_rows:,} were read"
         )
     return ParquetFacts(
@@ -69,7 +72,9 @@ def read_key(path: Path, key: str) -> str | None:
     try:
         keys = read_file_metadata(path).key_value_metadata or []
     except (OSError, ValueError) as error:
-        raise SourceError(f"the file {path.name} cannot be read: {error}") from error
+        raise SourceError(
+            f"the file {name_from_disk(path.name)} cannot be read: {error}"
+        ) from error
     found = (each.value for each in keys if each.key == key.encode())
     value = next(found, None)
     return None if value is None else value.decode(errors="replace")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from duckwarp.model.filenames import utf8_path
+
 
 def identifier(name: str) -> str:
     """A name in double quotes."""
@@ -22,4 +24,4 @@ def literal(text: str) -> str:
 
 def file_pattern(path: Path) -> str:
     """A path in single quotes for DuckDB's readers: nothing in it is taken for a wildcard."""
-    return literal(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
+    return literal(re.sub(r"[*?\[]", r"[\g<0>]", utf8_path(path)))

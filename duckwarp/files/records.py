@@ -18,6 +18,7 @@ import duckdb
 
 from duckwarp.files.opening import check_readable
 from duckwarp.files.quoting import file_pattern, identifier, literal
+from duckwarp.model.filenames import utf8_path
 
 _MOMENT = "TIMESTAMP WITH TIME ZONE"
 _LEAST_OBJECT_BYTES = 1 << 16  # DuckDB's buffers have room for two objects of this size
@@ -57,7 +58,7 @@ def write_records(
         key, text = mark
         with closing(duckdb.connect(":memory:", config=_SETTINGS)) as connection:
             connection.execute(
-                f"COPY (SELECT {selected} FROM {rows}) TO {literal(str(path))} "
+                f"COPY (SELECT {selected} FROM {rows}) TO {literal(utf8_path(path))} "
                 f"(FORMAT parquet, KV_METADATA {{{identifier(key)}: {literal(text)}}})"
             )
     except duckdb.Error as error:

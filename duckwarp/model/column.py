@@ -14,9 +14,8 @@ class Column:
     `position` is its place among the columns, from 1. `data_type` is the type as a person writes
     it; `pg_type` and `typmod` are what the catalog has. `original_name` is the name in the data
     that was loaded, before the warehouse made it an identifier. `key` is its place in the primary
-    key, from 1, where that holds for all rows of the relation. `name_is_text` says that the name
-    is UTF-8, as one in a database in SQL_ASCII need not be. `renamed` is its name in the file where
-    an earlier column's differs in case only, which most readers take for the same.
+    key, from 1, where that holds for all rows of the relation. `renamed` is its name in the file
+    where an earlier column's differs in case only, which most readers take for the same.
     """
 
     name: str
@@ -32,7 +31,6 @@ class Column:
     is_dimension: bool = False
     is_measure: bool = False
     keywords: tuple[str, ...] = ()
-    name_is_text: bool = True
     renamed: str | None = None
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from duckwarp.postgres.texts import BrokenText
+
 TypeKind = Literal["base", "array", "domain", "enum", "composite", "range", "multirange", "pseudo"]
 
 
@@ -36,6 +38,14 @@ class PgType:
     def builtin(self) -> bool:
         """Whether it is one of PostgreSQL's own."""
         return self.schema == "pg_catalog"
+
+    @property
+    def broken_name(self) -> BrokenText | None:
+        """The first of its names, and of those of what it is made of, that is no text."""
+        names = (self.name, self.schema, self.output_function, self.extension)
+        found = next((name for name in names if isinstance(name, BrokenText)), None)
+        inside = self.element or self.base
+        return found or (inside.broken_name if inside is not None else None)
 
     def resolved(self, typmod: int) -> tuple[PgType, int]:
         """The type under all its domains, with the type modifier that holds for the values."""

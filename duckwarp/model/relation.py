@@ -40,8 +40,8 @@ class Relation:
     `heap_bytes` what each of its parts takes without TOAST, largest first: itself, partitions and
     children. `toast_bytes` is what long values take, None where nobody can tell.
     `has_foreign_part` says that a part of it lives on another server.
-    `row_security_active` says that policies would hide rows from this role, and `name_is_text` that
-    its name can be written in UTF-8, which a database in SQL_ASCII does not promise.
+    `row_security_active` says that policies would hide rows from this role. `comment` is that of
+    `COMMENT ON`.
     """
 
     oid: int
@@ -54,4 +54,4 @@ class Relation:
     has_foreign_part: bool = False
     may_use_schema: bool = True
     row_security_active: bool = False
-    name_is_text: bool = True
+    comment: str | None = None

@@ -7,13 +7,19 @@ from datetime import datetime
 
 from duckwarp.model.errors import UsageError
 from duckwarp.model.relation import Relation
+from duckwarp.postgres.tables import (
+    join_table,
+)
+from duckwarp.postgres.texts import BrokenText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A dataset to publish: its code, its relation, and what the registry says of it.
 
-    `relation` is None where the catalog has no relation of that schema and name.
+    `relation` is None where the catalog has no relation of that schema and name. The description is
+    the registry's, else the comment of the relation. `twin` is the code of a source before it whose
+    files would be the same on some systems.
     """
 
     code: str
@@ -26,6 +32,27 @@ class Source:
     tags: tuple[str, ...] = ()
     last_load_at: datetime | None = None
     registered: bool = True
+    twin: str | None = None
+
+    @property
+    def broken(self) -> tuple[str, BrokenText] | None:
+        """A text of the source that is none, and the registry's column that has it."""
+        columns = {
+            "code": (self.code,),
+            "table_name": (self.table,),
+            "schema_name": (self.schema,),
+            "name": (self.name,),
+            "description": (self.description,),
+            "domain": (self.domain,),
+            "tags": self.tags,
+        }
+        found = ((name, text) for name, texts in columns.items() for text in texts)
+        return next(((name, t) for name, t in found if isinstance(t, BrokenText)), None)
+
+    @property
+    def quoted_name(self) -> str:
+        """`schema.table` as `--table` takes it."""
+        return join_table(self.schema, self.table)
 
     @property
     def qualified_name(self) -> str:
@@ -40,7 +67,8 @@ class Selection:
     """Which sources a run is about.
 
     From the registry: those whose code starts with `publication`, those of `codes`, or all
-    (`everything`). Without it: all relations of `schema`, or those of `tables` ("schema.name").
+    (`everything`). Without it: all relations of `schema`, or those of `tables` ("schema.name", or
+    "CODE=schema.name" for a table that is to have another code than its name).
     """
 
     publication: str | None = None

@@ -5,7 +5,7 @@ A source's failure leaves the snapshot usable. psycopg's errors are translated h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ from duckwarp.model.source import Source
 from duckwarp.postgres.faults import noted
 from duckwarp.postgres.parts import parts_joined
 from duckwarp.postgres.questions import ask
+from duckwarp.postgres.texts import BrokenText
 
 
 def check_access(source: Source, columns: Sequence[Column], role: str, row_security: bool) -> None:
@@ -25,11 +26,10 @@ def check_access(source: Source, columns: Sequence[Column], role: str, row_secur
     `row_security` says that rows hidden by a policy are accepted. Raises `PrivilegeMissing`, or
     `SourceError` for what cannot be read at all: no rows to export, no columns, hidden rows.
     """
+    check_texts(source, columns)
     relation = source.relation
     if relation is None:
         raise RelationMissing(source.qualified_name)
-    if not relation.name_is_text:
-        raise SourceError(f"the name of {source.qualified_name} is not valid UTF-8: rename it")
     if relation.kind is None:
         raise SourceError(
             f"{source.qualified_name} is no table, view, materialized view or foreign table "
@@ -39,11 +39,6 @@ def check_access(source: Source, columns: Sequence[Column], role: str, row_secur
         raise PrivilegeMissing("USAGE", f'schema "{source.schema}"', role)
     if not columns:
         raise SourceError(f"{source.qualified_name} has no columns: there is nothing to write")
-    if unreadable := [column.name for column in columns if not column.name_is_text]:
-        names = ", ".join(f'"{name}"' for name in unreadable)
-        raise SourceError(
-            f"the name of column {names} of {source.qualified_name} is not valid UTF-8: rename it"
-        )
     _check_columns(source, columns, role)
     if relation.row_security_active and not row_security:
         raise SourceError(
@@ -51,6 +46,49 @@ def check_access(source: Source, columns: Sequence[Column], role: str, row_secur
             "export as a role that sees them all, or accept the rows that it sees with "
             "--enable-row-security"
         )
+
+
+def check_texts(source: Source, columns: Sequence[Column] = ()) -> None:
+    """Whether all that is said of `source` is text. Raises `SourceError` with what is none."""
+    for what, text, advice in (*_texts(source), *_texts_of_columns(source, columns)):
+        if isinstance(text, BrokenText):
+            shown = "" if text in what else f' ("{_excerpt(text)}")'
+            raise SourceError(f"{what} is not valid UTF-8{shown}: {advice}")
+
+
+_Said = tuple[str, str | None, str]  # what it is, the text, and what to do where it is none
+
+
+def _texts(source: Source) -> Iterator[_Said]:
+    column, text = source.broken or ("", None)
+    relation = source.relation
+    if column == "description" and relation is not None and text == relation.comment:
+        yield f"the comment of {source.qualified_name}", text, "correct it with COMMENT ON"
+    elif source.registered:
+        what = f'"{column}" of the registry\'s row "{source.code}"'
+        yield what, text, "correct it in the registry"
+    else:
+        yield f"the name of {source.qualified_name}", text, "rename it"
+
+
+def _texts_of_columns(source: Source, columns: Sequence[Column]) -> Iterator[_Said]:
+    of = f"of {source.qualified_name}"
+    for column in columns:
+        one = f'column "{column.name}" {of}'
+        yield f"the name of {one}", column.name, "rename it"
+        yield f"the name of the type of {one}", column.pg_type.broken_name, "rename the type"
+        of_metadata = (column.description, column.original_name, *column.keywords)
+        for text in of_metadata:
+            advice = "correct it in tbl_column_metadata, or with COMMENT ON COLUMN"
+            yield f"the description of {one}", text, advice
+
+
+def _excerpt(text: BrokenText) -> str:
+    """What stands around the first byte that is shown as an escape."""
+    place = max(0, text.find("\\x"))
+    start = max(0, place - 30)
+    end = place + 30
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
 def _check_columns(source: Source, columns: Sequence[Column], role: str) -> None:

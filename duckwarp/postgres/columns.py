@@ -7,18 +7,19 @@ from the warehouse's `tbl_column_metadata` where it exists, else from `COMMENT O
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row, namedtuple_row
 
 from duckwarp.model.column import Column
 from duckwarp.model.pg_type import PgType
 from duckwarp.model.source import Source
-from duckwarp.postgres.names import as_text, in_bytes, is_text, words
+from duckwarp.postgres.names import words
+from duckwarp.postgres.texts import BrokenText, in_bytes, read_columns, read_rows
 from duckwarp.postgres.types import load_types, spoken_name
 
 METADATA_TABLE = "tbl_column_metadata"
@@ -34,14 +35,13 @@ def describe(
     """
     present = [source for source in sources if source.relation is not None]
     oids = [source.relation.oid for source in present if source.relation is not None]
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(_COLUMNS, [oids]).fetchall()
+    rows = read_rows(connection, _COLUMNS.encode(), [oids])
     types = load_types(connection, {row.type_oid for row in rows})
     knowledge = _knowledge(connection, [s.code for s in present if s.registered], registry_schema)
     columns = {}
     for source, oid in zip(present, oids, strict=True):
         of_source = [row for row in rows if row.relation == oid]
-        extras = _matched([as_text(r.name) for r in of_source], knowledge.get(source.code, []))
+        extras = _matched([row.name for row in of_source], knowledge.get(source.code, []))
         columns[source.code] = _named_apart(
             _column(row, position, types[row.type_oid], extra)
             for position, (row, extra) in enumerate(zip(of_source, extras, strict=True), start=1)
@@ -91,35 +91,21 @@ _COLUMNS = f"""
     ORDER BY a.attrelid, a.attnum"""
 
 
-def table_comments(
-    connection: psycopg.Connection[Any], sources: Sequence[Source]
-) -> dict[str, str]:
-    """`COMMENT ON TABLE` of the sources that have one, keyed by the source's code."""
-    query = f"""
-        SELECT oid::int8, {in_bytes("pg_catalog.obj_description(oid, 'pg_class')")}
-        FROM unnest(%s::oid[]) AS oid"""
-    oids = {source.code: source.relation.oid for source in sources if source.relation is not None}
-    rows = connection.execute(query, [sorted(set(oids.values()))]).fetchall()
-    comments = {oid: as_text(comment) for oid, comment in rows if comment}
-    return {code: comments[oid] for code, oid in oids.items() if oid in comments}
-
-
 def _column(row: Any, position: int, pg_type: PgType, extra: dict[str, Any]) -> Column:
     return Column(
-        name=as_text(row.name),
+        name=row.name,
         position=position,
-        data_type=spoken_name(pg_type, as_text(row.formatted)),
+        data_type=spoken_name(pg_type, row.formatted),
         pg_type=pg_type,
         typmod=row.typmod,
         nullable=not (row.not_null or (row.is_table and pg_type.forbids_null)),
         key=row.key,
         may_select=row.may_select,
-        description=extra.get("description") or as_text(row.comment or b"") or None,
+        description=extra.get("description") or row.comment or None,
         original_name=extra.get("original_name") or None,
         is_dimension=_is_true(extra.get("is_dimension")),
         is_measure=_is_true(extra.get("is_measure")),
         keywords=words(extra.get("query_keywords")),
-        name_is_text=is_text(row.name),
     )
 
 
@@ -137,46 +123,52 @@ def _matched(names: Sequence[str], known: Sequence[dict[str, Any]]) -> list[dict
     return [exact.get(name) or alike.get(name.lower(), {}) for name in names]
 
 
-def _is_true(value: object) -> bool:
+def _is_true(value: str | None) -> bool:
     """A mark, for which some installations keep a boolean and others a word or a number."""
-    if isinstance(value, str):
-        return value.strip().lower() in ("true", "t", "yes", "y", "on", "1")
-    return bool(value)
+    word = (value or "").strip().lower()
+    return word in ("true", "t", "yes", "y", "on") or bool(_NOT_ZERO.fullmatch(word))
+
+
+_NOT_ZERO = re.compile(r"[+-]?0*\.?0*[1-9][0-9.]*")
 
 
 def _knowledge(
     connection: psycopg.Connection[Any], codes: Sequence[str], registry_schema: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of the metadata table, by source; nothing where it is absent or may not be read."""
-    present = _metadata_columns(connection, registry_schema)
-    if not codes or not {"canonical_source_code", "column_name"} <= present:
+    """The rows of the metadata table, by source; nothing where it is absent or may not be read.
+
+    What is said of a column whose name is no text is said of none that can be exported.
+    """
+    categories = _metadata_columns(connection, registry_schema)
+    sound = [code for code in codes if not isinstance(code, BrokenText)]
+    if not sound or not {"canonical_source_code", "column_name"} <= categories.keys():
         return {}
-    wanted = ["canonical_source_code", "column_name"]
-    wanted += [column for column in OPTIONAL_COLUMNS if column in present]
+    wanted = ("canonical_source_code", "column_name", *OPTIONAL_COLUMNS)
     query = sql.SQL(
         "SELECT {columns} FROM {table} WHERE canonical_source_code = ANY({codes}::text[]) "
         'AND column_name IS NOT NULL ORDER BY canonical_source_code, column_name COLLATE "C"'
     ).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, wanted)),
+        columns=read_columns({n: categories[n] for n in wanted if n in categories}),
         table=sql.Identifier(registry_schema, METADATA_TABLE),
         # No parameter: a percent sign in the schema's name would be taken for another one.
-        codes=sql.Literal(list(codes)),
+        codes=sql.Literal(sound),
     )
     by_code: dict[str, list[dict[str, Any]]] = {}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        for row in cursor.execute(query):
-            by_code.setdefault(row["canonical_source_code"], []).append(row)
+    for row in read_rows(connection, query):
+        by_code.setdefault(row.canonical_source_code, []).append(row._asdict())
     return by_code
 
 
-def _metadata_columns(connection: psycopg.Connection[Any], registry_schema: str) -> set[str]:
-    query = """
-        SELECT a.attname
+def _metadata_columns(connection: psycopg.Connection[Any], registry_schema: str) -> dict[str, str]:
+    """The columns that may be read, and the category of the type of each."""
+    query = f"""
+        SELECT {in_bytes("a.attname")} AS name, t.typcategory::text AS category
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
         WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
           AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
           AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')"""
-    rows = connection.execute(query, [registry_schema, METADATA_TABLE]).fetchall()
-    return {row[0] for row in rows}
+    rows = read_rows(connection, query.encode(), [registry_schema, METADATA_TABLE])
+    return {row.name: row.category for row in rows}

@@ -20,28 +20,6 @@ def nearest(wanted: str, known: Iterable[str]) -> list[str]:
     return [name for lower in alike for name in by_lower[lower]][:NEAREST_NAMES]
 
 
-def in_bytes(expression: str) -> str:
-    """SQL for a text's bytes in UTF-8, or as they are in a database in SQL_ASCII.
-
-    Of such a database the server refuses to send any row with a text that is no UTF-8.
-    """
-    return (
-        f"pg_catalog.convert_to({expression}::text, "
-        "CASE pg_catalog.current_setting('server_encoding') "
-        "WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
-    )
-
-
-def is_text(name: bytes) -> bool:
-    """Whether a name in bytes is UTF-8."""
-    return as_text(name).encode() == name
-
-
-def as_text(name: bytes) -> str:
-    """The name as far as it is UTF-8, with U+FFFD for the rest."""
-    return name.decode(errors="replace")
-
-
 def words(value: list[str | None] | str | None) -> tuple[str, ...]:
     """Tags or keywords, of which some installations keep an array and others a line of text."""
     given = [value] if isinstance(value, str) else value or []

@@ -17,6 +17,7 @@ from duckwarp.model.relation import RelationKind
 from duckwarp.model.source import Source
 from duckwarp.postgres.questions import ask
 from duckwarp.postgres.relations import REACHED
+from duckwarp.postgres.texts import BrokenText, in_bytes, read_rows
 
 
 def parts_joined(connection: psycopg.Connection[Any], source: Source) -> list[str]:
@@ -33,10 +34,10 @@ def parts_joined(connection: psycopg.Connection[Any], source: Source) -> list[st
         return sorted(_children_joined(connection, relation.oid, name))
     joined: set[str] = set()
     with connection.transaction():
-        for oid, kind, name in connection.execute(_READ, [relation.oid]).fetchall():
+        for oid, kind, name in read_rows(connection, _READ.encode(), [relation.oid]):
             if kind == "p":
-                joined |= {row[0] for row in connection.execute(_PARTITIONS_JOINED, [oid, oid])}
-            else:
+                joined |= {row.name for row in _partitions_joined(connection, oid)}
+            elif not isinstance(name, BrokenText):
                 joined |= _children_joined(connection, oid, name)
     return sorted(joined)
 
@@ -44,7 +45,8 @@ def parts_joined(connection: psycopg.Connection[Any], source: Source) -> list[st
 # Of the tables behind a view, those that the role may not read itself cannot be asked about.
 _READ = f"""
     WITH RECURSIVE {REACHED}
-    SELECT c.oid::int8, c.relkind::text, pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+    SELECT c.oid::int8, c.relkind::text AS kind,
+           {in_bytes("pg_catalog.format('%%I.%%I', n.nspname, c.relname)")} AS name
     FROM reached
     JOIN pg_catalog.pg_class c USING (oid)
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -60,7 +62,7 @@ _TREE = """tree AS (
     )"""
 _PARTITIONS_JOINED = f"""
     WITH RECURSIVE {_TREE}
-    SELECT relid::text FROM pg_catalog.pg_partition_tree(%s::pg_catalog.regclass)
+    SELECT {in_bytes("relid")} AS name FROM pg_catalog.pg_partition_tree(%s::pg_catalog.regclass)
     WHERE relid::oid NOT IN (SELECT oid FROM tree)"""
 _NAMES_OF_TREE = f"""
     WITH RECURSIVE {_TREE}
@@ -68,6 +70,10 @@ _NAMES_OF_TREE = f"""
     FROM tree
     JOIN pg_catalog.pg_class c USING (oid)
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
+
+
+def _partitions_joined(connection: psycopg.Connection[Any], oid: int) -> list[Any]:
+    return read_rows(connection, _PARTITIONS_JOINED.encode(), [oid, oid])
 
 
 def _children_joined(connection: psycopg.Connection[Any], oid: int, name: str) -> set[str]:
@@ -82,8 +88,12 @@ def _children_joined(connection: psycopg.Connection[Any], oid: int, name: str) -
 
 
 # A policy that does not hold for the owner of the view through which the table is read; the name of
-# a child that is no text, in a database in SQL_ASCII.
-_NOTHING_TOLD = (pg_errors.InsufficientPrivilege, pg_errors.CharacterNotInRepertoire)
+# a child that is no text.
+_NOTHING_TOLD = (
+    pg_errors.InsufficientPrivilege,
+    pg_errors.CharacterNotInRepertoire,
+    pg_errors.UntranslatableCharacter,
+)
 
 
 def _children_now(connection: psycopg.Connection[Any], name: str) -> set[str]:

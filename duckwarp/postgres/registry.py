@@ -13,14 +13,21 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from duckwarp.model.errors import NothingMatched, RegistryMissing, RunError
+from duckwarp.model.filenames import find_twins
 from duckwarp.model.relation import Relation
 from duckwarp.model.source import Selection, Source
 from duckwarp.postgres.names import nearest, words
 from duckwarp.postgres.relations import find_relations
-from duckwarp.postgres.tables import distinct_codes, qualified_names, split_table, tables_of
+from duckwarp.postgres.tables import (
+    codes_given,
+    distinct_codes,
+    qualified_names,
+    split_table,
+    tables_of,
+)
+from duckwarp.postgres.texts import in_bytes, read_columns, read_rows
 
 SOURCES_TABLE = "tbl_data_sources"
 DEFAULT_SCHEMA = "staging"
@@ -51,26 +58,28 @@ def find_sources_again(
         sources = _unregistered(connection, selection)
     relations = find_relations(connection, [(s.schema, s.table) for s in sources])
     found = [_with_relation(s, s.relation or relations.get((s.schema, s.table))) for s in sources]
-    return tuple(sorted(found, key=lambda source: source.code))
+    found.sort(key=lambda source: source.code)
+    twins = find_twins(source.code for source in found if source.relation is not None)
+    return tuple(dataclasses.replace(source, twin=twins.get(source.code)) for source in found)
 
 
 def _with_relation(source: Source, relation: Relation | None) -> Source:
-    return dataclasses.replace(source, relation=relation)
+    comment = relation.comment if relation is not None else None
+    return dataclasses.replace(source, relation=relation, description=source.description or comment)
 
 
 def _registered(
     connection: psycopg.Connection[Any], selection: Selection, registry_schema: str
 ) -> list[Source]:
-    present = _registry_columns(connection, registry_schema)
-    wanted = ["code", "table_name", *(name for name in OPTIONAL_COLUMNS if name in present)]
-    # As text: not every time of PostgreSQL's is one of Python's.
-    as_text = {"last_load_at": sql.SQL("last_load_at::text")}
+    categories = _registry_columns(connection, registry_schema)
+    required = dict.fromkeys(("code", "table_name"), "")
+    wanted = (*required, *(name for name in OPTIONAL_COLUMNS if name in categories))
+    # Times as text, too: not every time of PostgreSQL's is one of Python's.
     query = sql.SQL("SELECT {} FROM {} WHERE code IS NOT NULL").format(
-        sql.SQL(", ").join(as_text.get(name, sql.Identifier(name)) for name in wanted),
+        read_columns({name: (required | categories)[name] for name in wanted}),
         sql.Identifier(registry_schema, SOURCES_TABLE),
     )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query).fetchall()
+    rows = [row._asdict() for row in read_rows(connection, query)]
     codes = [row["code"] for row in rows]
     taken = [_registered_source(row) for row in rows if selection.takes(row["code"])]
     _require_each_named(selection, codes)
@@ -93,26 +102,27 @@ def _require_unique_codes(sources: Sequence[Source]) -> None:
             )
 
 
-def _registry_columns(connection: psycopg.Connection[Any], registry_schema: str) -> set[str]:
-    query = """
-        SELECT a.attname,
-               pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
-               pg_catalog.has_table_privilege(c.oid, 'SELECT')
+def _registry_columns(connection: psycopg.Connection[Any], registry_schema: str) -> dict[str, str]:
+    """The columns, and the category of the type of each. Raises `RegistryMissing`."""
+    query = f"""
+        SELECT {in_bytes("a.attname")} AS name, t.typcategory::text AS category,
+               pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
+               pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
         WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"""
-    rows = connection.execute(query, [registry_schema, SOURCES_TABLE]).fetchall()
+    rows = read_rows(connection, query.encode(), [registry_schema, SOURCES_TABLE])
     if not rows:
         raise RegistryMissing(registry_schema, connection.info.dbname)
-    _, may_use_schema, may_select = rows[0]
-    if not may_use_schema:
+    if not rows[0].may_use_schema:
         reason = f'is in a schema on which role "{connection.info.user}" has no USAGE privilege'
         raise RegistryMissing(registry_schema, connection.info.dbname, reason)
-    if not may_select:
+    if not rows[0].may_select:
         reason = f'may not be read by role "{connection.info.user}" (no SELECT privilege)'
         raise RegistryMissing(registry_schema, connection.info.dbname, reason)
-    return {row[0] for row in rows}
+    return {row.name: row.category for row in rows}
 
 
 def _registered_source(row: dict[str, Any]) -> Source:
@@ -157,7 +167,7 @@ def _require_each_table(
     connection: psycopg.Connection[Any], selection: Selection, sources: Sequence[Source]
 ) -> None:
     found = {(s.schema, s.table) for s in sources if s.relation is not None}
-    for schema, table in map(split_table, selection.tables):
+    for _, (schema, table) in map(split_table, selection.tables):
         if (schema, table) not in found:
             wanted = f"{schema}.{table}"
             raise NothingMatched(f'table "{wanted}"', nearest(wanted, qualified_names(connection)))
@@ -166,7 +176,8 @@ def _require_each_table(
 def _unregistered(connection: psycopg.Connection[Any], selection: Selection) -> list[Source]:
     """The relations that were named, and those of the schema, each under a code of its own."""
     pairs: dict[tuple[str, str], Relation | None] = {}
-    pairs |= dict.fromkeys(split_table(table) for table in selection.tables)
+    given = codes_given(selection.tables)
+    pairs |= dict.fromkeys(pair for _, pair in map(split_table, selection.tables))
     if selection.schema is not None:
         pairs |= tables_of(connection, selection.schema)
     return [
@@ -174,6 +185,6 @@ def _unregistered(connection: psycopg.Connection[Any], selection: Selection) -> 
             code=code, name=table, schema=schema, table=table, relation=relation, registered=False
         )
         for (code, (schema, table)), relation in zip(
-            distinct_codes(list(pairs)).items(), pairs.values(), strict=True
+            distinct_codes(list(pairs), given).items(), pairs.values(), strict=True
         )
     ]

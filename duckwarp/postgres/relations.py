@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 
 from duckwarp.model.relation import Relation, RelationKind
+from duckwarp.postgres.texts import BrokenText, in_bytes, read_rows
 
 
 def find_relations(
@@ -21,12 +21,13 @@ def find_relations(
 
     The catalog shows what exists whoever asks, as information_schema does not.
     """
-    wanted = [[schema for schema, _ in names], [name for _, name in names]]
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = list(cursor.execute(_RELATIONS, wanted))
+    # None is found under what is shown of a name that is no text.
+    sound = [pair for pair in dict.fromkeys(names) if not _is_broken(pair)]
+    wanted = [[schema for schema, _ in sound], [name for _, name in sound]]
+    rows = read_rows(connection, _RELATIONS.encode(), wanted)
     kinds = {kind.value: kind for kind in RelationKind}
     return {
-        (row.schema, row.name): Relation(
+        sound[row.place - 1]: Relation(
             oid=row.oid,
             raw_kind=row.relkind,
             kind=kinds.get(row.relkind),
@@ -37,9 +38,14 @@ def find_relations(
             has_foreign_part=row.has_foreign_part,
             may_use_schema=row.may_use_schema,
             row_security_active=row.row_security_active,
+            comment=row.comment or None,
         )
         for row in rows
     }
+
+
+def _is_broken(pair: tuple[str, str]) -> bool:
+    return any(isinstance(name, BrokenText) for name in pair)
 
 
 # What `%s` is, and what it reads where it is a view: to be put after WITH RECURSIVE.
@@ -58,17 +64,18 @@ REACHED = """reached AS (
 
 # A composite type has a row in pg_class too, but is no relation that anybody would name. To ask for
 # a size is to wait for the lock of whoever rewrites the relation: its size is an estimate then.
-_RELATIONS = """
+_RELATIONS = f"""
     WITH being_changed AS MATERIALIZED (
         SELECT relation FROM pg_catalog.pg_locks WHERE mode = 'AccessExclusiveLock'
         EXCEPT SELECT relation FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
     )
-    SELECT n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, c.relkind::text AS relkind,
+    SELECT wanted.place, c.oid::int8 AS oid, c.relkind::text AS relkind,
+           {in_bytes("pg_catalog.obj_description(c.oid, 'pg_class')")} AS comment,
            pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
            c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)
                AS row_security_active,
            parts.*
-    FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[]) AS names(nspname, relname)) wanted
+    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS wanted (nspname, relname, place)
     JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nspname
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.relname
     CROSS JOIN LATERAL (
@@ -78,7 +85,7 @@ _RELATIONS = """
             SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid
         )
         SELECT coalesce(sum(size.of_table), 0)::int8 AS size_bytes,
-               coalesce(pg_catalog.array_agg(size.of_heap ORDER BY size.of_heap DESC), '{}')
+               coalesce(pg_catalog.array_agg(size.of_heap ORDER BY size.of_heap DESC), '{{}}')
                    AS heap_bytes,
                CASE WHEN bool_and(size.of_toast IS NOT NULL)
                     THEN sum(size.of_toast)::int8 END AS toast_bytes,

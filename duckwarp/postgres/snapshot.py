@@ -43,6 +43,7 @@ from duckwarp.postgres.loads import load_marks
 from duckwarp.postgres.poolers import is_pooled, sessions_within_reach
 from duckwarp.postgres.registry import find_sources, find_sources_again
 from duckwarp.postgres.relations import REACHED
+from duckwarp.postgres.texts import BrokenText
 
 # LOCK TABLE takes these kinds; the others are locked by a SELECT, which needs the snapshot first.
 _LOCKABLE = frozenset({RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.VIEW})
@@ -300,7 +301,7 @@ def _note_gone(locks: _Locks, glance: Sequence[Source], sources: Sequence[Source
 def _lock_late(locks: _Locks, sources: Sequence[Source]) -> None:
     """Lock what a SELECT has to lock, and refuse what has changed since the snapshot."""
     for source in sources:
-        if source.relation is not None and not source.relation.name_is_text:
+        if isinstance(source.table, BrokenText):
             continue
         select = sql.SQL("SELECT FROM {} LIMIT 0").format(
             sql.Identifier(source.schema, source.table)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 
 from duckwarp.model.pg_type import PgType, TypeKind
+from duckwarp.postgres.texts import in_bytes, read_rows
 
 _KINDS: dict[str, TypeKind] = {
     "b": "base",
@@ -28,8 +28,7 @@ _KINDS: dict[str, TypeKind] = {
 
 def load_types(connection: psycopg.Connection[Any], oids: Iterable[int]) -> dict[int, PgType]:
     """The types of these OIDs, keyed by OID, with everything that they are made of."""
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        found: list[Any] = list(cursor.execute(_TYPES, [list(oids)]))
+    found = read_rows(connection, _TYPES.encode(), [list(oids)])
     rows = {row.oid: row for row in found}
     types: dict[int, PgType] = {}
 
@@ -83,6 +82,7 @@ _PARTS = """
     WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
     SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid"""
+_OUTPUT_FUNCTION = "pg_catalog.quote_ident(fn.nspname) || '.' || pg_catalog.quote_ident(f.proname)"
 _TYPES = f"""
     WITH RECURSIVE alias AS (
         SELECT 'pg_catalog.refcursor'::pg_catalog.regtype AS oid,
@@ -93,13 +93,13 @@ _TYPES = f"""
         SELECT part.oid FROM wanted JOIN pg_catalog.pg_type t USING (oid)
         CROSS JOIN LATERAL ({_PARTS}) AS part (oid)
     )
-    SELECT t.oid::int8 AS oid, t.typname AS name, n.nspname AS schema, t.typelem::int8 AS element,
+    SELECT t.oid::int8 AS oid, {in_bytes("t.typname")} AS name, {in_bytes("n.nspname")} AS schema,
+           t.typelem::int8 AS element,
            CASE WHEN alias.oid IS NULL THEN t.typtype::text ELSE 'd' END AS kind,
            coalesce(alias.base, t.typbasetype)::int8 AS base, t.typtypmod AS base_typmod,
            t.typnotnull AS not_null, e.typarray IS NOT NULL AS is_array,
-           pg_catalog.quote_ident(fn.nspname) || '.' || pg_catalog.quote_ident(f.proname)
-               AS output_function,
-           x.extname AS extension,
+           {in_bytes(_OUTPUT_FUNCTION)} AS output_function,
+           {in_bytes("x.extname")} AS extension,
            -- to_json asks for casts of what is no built-in type, array, domain or composite.
            -- That of hstore is exact.
            t.oid >= 16384 AND t.typtype NOT IN ('c', 'd') AND e.typarray IS NULL

@@ -31,6 +31,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from duckwarp.model.column import Column
+from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.version import __version__
 from duckwarp.record.steps import State, Step
 
@@ -142,7 +143,7 @@ def _file(step: Step) -> OutputDataset:
             )
         )
     return OutputDataset(
-        namespace="file", name=str(path), facets=facets, outputFacets=output_facets
+        namespace="file", name=name_from_disk(str(path)), facets=facets, outputFacets=output_facets
     )
 
 

@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from duckwarp.model.events import Event
+from duckwarp.model.filenames import parquet_in
 from duckwarp.model.results import SourceState
 from duckwarp.model.run_events import BatchStarted, SourceStarted, WriteCompleted
 from duckwarp.record.account import Account
@@ -74,7 +75,7 @@ class Lineage:
             lineage_id=_new_id(event.timestamp),
             server=self._server,
             started=started,
-            parquet_path=folder / f"{code}.parquet",
+            parquet_path=parquet_in(folder, code),
         )
         self._under_way[code] = step
         self._delivery.put(step)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duckwarp.files.opening import STAGING_FOLDER, open_regular
+from duckwarp.model.filenames import parquet_in
 from duckwarp.store.journal import has_begun
 from duckwarp.store.lock import LOCK_NAME, NOTE_NAME, read_note
 from duckwarp.store.staging import LOCK_SUFFIX, RUN_PREFIX
@@ -67,8 +68,8 @@ def disk_of(folder: Path) -> Disk:
 def published_bytes(folder: Path, code: str) -> int | None:
     """The size of the file that a source has at present; None where it has none."""
     try:
-        return (folder / f"{code}.parquet").stat().st_size
-    except OSError:
+        return parquet_in(folder, code).stat().st_size
+    except (OSError, ValueError):
         return None
 
 

@@ -23,6 +23,7 @@ from typing import Protocol
 
 from duckwarp.files.opening import check_place
 from duckwarp.model.change import Change
+from duckwarp.model.filenames import markdown_in, parquet_in
 from duckwarp.store.flushing import flush_file, flush_folder
 from duckwarp.store.journal import JOURNAL_NAME, Journal, read_journal, write_journal
 
@@ -79,7 +80,7 @@ def no_catalog(changes: Changes, folder: Path, *, interim: bool) -> Sequence[str
 
 def pair_in(folder: Path, code: str) -> Pair:
     """The paths of a source's files in a folder."""
-    return Pair(parquet=folder / f"{code}.parquet", markdown=folder / f"{code}.md")
+    return Pair(parquet=parquet_in(folder, code), markdown=markdown_in(folder, code))
 
 
 def publish(

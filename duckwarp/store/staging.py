@@ -18,7 +18,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from duckwarp.files.opening import STAGING_FOLDER, describe_refusal
-from duckwarp.model.errors import OutputUnusable, SourceError
+from duckwarp.model.errors import OutputUnusable
+from duckwarp.model.filenames import utf8_path
 from duckwarp.model.settings import Settings, Spill
 from duckwarp.store.hidden import make_own_folder
 from duckwarp.store.journal import has_begun
@@ -27,9 +28,6 @@ from duckwarp.store.publishing import Pair, complete, pair_in
 
 RUN_PREFIX = "run-"
 LOCK_SUFFIX = ".lock"
-MAX_CODE_BYTES = 200
-# Names in the output folder that are not a source's.
-RESERVED_CODES = frozenset({"catalog", "datapackage"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,28 +42,6 @@ class Staging:
     completed: tuple[str, ...] = ()
 
 
-def check_code(code: str) -> None:
-    """Raises `SourceError` for a code that is no sane name for a file in the output folder."""
-    problem = _problem_with(code)
-    if problem:
-        raise SourceError(f"the code {code[:60]!r} cannot be a file name: {problem}")
-
-
-def _problem_with(code: str) -> str | None:
-    """Why the code is no file name, None if it is one."""
-    size_bytes = len(code.encode(errors="surrogatepass"))
-    problems = {
-        "it is empty": not code.strip(),
-        "it has a control character": any(ord(c) < 32 or ord(c) == 127 for c in code),
-        "it has a slash, and would leave the output folder": "/" in code or "\\" in code,
-        "it is not UTF-8": any(0xD800 <= ord(c) <= 0xDFFF for c in code),
-        "it starts with a dot": code.startswith("."),
-        f"it has {size_bytes} bytes, more than {MAX_CODE_BYTES}": size_bytes > MAX_CODE_BYTES,
-        "the name is reserved": code in RESERVED_CODES,
-    }
-    return next((problem for problem, applies in problems.items() if applies), None)
-
-
 @contextlib.contextmanager
 def open_staging(
     output_dir: Path,
@@ -78,8 +54,9 @@ def open_staging(
 
     The folder is this run's alone until the block ends; another one's is waited for. Completes what
     a dead run had begun to publish, removes what others left, and itself at the end, however the
-    run ends. Raises `OutputUnusable` and `Locked`.
+    run ends. Raises `OutputUnusable`, `Locked`, and `UsageError` for a path that is not UTF-8.
     """
+    utf8_path(output_dir.absolute())
     made = _made(output_dir)
     base = _hidden(output_dir)
     try:

@@ -13,6 +13,7 @@ from duckwarp.engine.batches import Asker
 from duckwarp.files.parquet import read_facts
 from duckwarp.model.dataset import CATALOG
 from duckwarp.model.errors import NothingMatched, UsageError
+from duckwarp.model.filenames import code_of
 from duckwarp.model.results import ParquetFacts
 from duckwarp.model.source import Selection
 from duckwarp.postgres.names import nearest
@@ -36,7 +37,7 @@ def codes_of_files(
             "--offline knows files by their codes: name a publication or a --source, "
             "not a schema or a table"
         )
-    present = {path.stem for path in output_dir.glob("*.parquet")} - {Path(CATALOG).stem}
+    present = {code_of(path) for path in output_dir.glob("*.parquet")} - {Path(CATALOG).stem}
     known = sorted(present | catalog.keys())
     if selection is None:
         return known
@@ -60,8 +61,10 @@ def look_at_file(
     found = list(_by_catalog(path, published, has_catalog))
     with open_contents(path) as contents:
         facts = read_facts(path)
-        if contents.described_code not in (None, path.stem):
-            found.append(Difference(what="source", table=path.stem, file=contents.described_code))
+        if contents.described_code not in (None, code_of(path)):
+            found.append(
+                Difference(what="source", table=code_of(path), file=contents.described_code)
+            )
         found += _by_pages(contents, facts)
         found += _by_order(contents, asker, published)
         columns = len(contents.columns)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from duckwarp.checks.admission import admit
+from duckwarp.checks.admission import admit, check_source
 from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.batches import Asker, open_asker
 from duckwarp.engine.layout import Resources
@@ -20,6 +20,7 @@ from duckwarp.engine.memory import MIN_DUCKDB_BYTES, memory_budget
 from duckwarp.engine.session import resources_of
 from duckwarp.model.column import Column
 from duckwarp.model.errors import FileUnreadable, RelationMissing, RunError, SourceError
+from duckwarp.model.filenames import parquet_in
 from duckwarp.model.settings import Settings
 from duckwarp.model.sizes import size_text
 from duckwarp.model.source import Selection, Source
@@ -84,7 +85,7 @@ def verify_published(
         )
         sources = snapshot.sources
         if selection is None:
-            sources = tuple(each for each in sources if os.path.lexists(_path(settings, each)))
+            sources = tuple(each for each in sources if _is_there(settings.output_dir, each.code))
         columns = describe(snapshot.connection, sources, settings.registry_schema)
         verdicts = [_timed(run, source, columns.get(source.code, ())) for source in sources]
         if selection is None:
@@ -121,7 +122,15 @@ def _unknown(settings: Settings, known: set[str]) -> list[Verdict]:
 
 
 def _path(settings: Settings, source: Source) -> Path:
-    return settings.output_dir / f"{source.code}.parquet"
+    return parquet_in(settings.output_dir, source.code)
+
+
+def _is_there(folder: Path, code: str) -> bool:
+    """Whether there is a file, or whatever, for a code that may be no name for a file."""
+    try:
+        return "/" not in code and os.path.lexists(parquet_in(folder, code))
+    except (OSError, ValueError):
+        return False
 
 
 def _timed(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
@@ -131,20 +140,21 @@ def _timed(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
     except FileUnreadable as error:
         verdict = _explained(run, source, Finding(), (str(error),))
         verdict = replace(verdict, agreement=Agreement.DIFFERENT)
-    except SourceError as error:
+    except (SourceError, OSError) as error:
         verdict = Verdict(code=source.code, agreement=Agreement.FAILED, reasons=(str(error),))
     return replace(verdict, seconds=time.monotonic() - started)
 
 
 def _verdict(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
     """What becomes of one source. Raises `SourceError`."""
+    check_source(source)
     path = _path(run.settings, source)
     reason = str(RelationMissing(source.qualified_name))
     if not os.path.lexists(path):
         agreement = Agreement.SKIPPED
         if source.relation is not None:
             agreement = Agreement.MISSING
-            reason = f"there is no {path.name} in {run.settings.output_dir}"
+            reason = f"there is no {source.code}.parquet in {run.settings.output_dir}"
         return Verdict(code=source.code, agreement=agreement, reasons=(reason,))
     if source.relation is None:
         return Verdict(code=source.code, agreement=Agreement.CHANGED, reasons=(reason,))
@@ -191,8 +201,7 @@ def verify_files(
         verdicts = []
         for code in codes:
             progress(code, 0, 0)
-            path = settings.output_dir / f"{code}.parquet"
-            verdicts.append(_file_verdict(path, asker, catalog))
+            verdicts.append(_file_verdict(settings.output_dir, code, asker, catalog))
     return VerificationReport(
         output_dir=str(settings.output_dir),
         verdicts=tuple(verdicts),
@@ -200,16 +209,19 @@ def verify_files(
     )
 
 
-def _file_verdict(path: Path, asker: Asker, catalog: Mapping[str, Published] | None) -> Verdict:
+def _file_verdict(
+    folder: Path, code: str, asker: Asker, catalog: Mapping[str, Published] | None
+) -> Verdict:
     started = time.monotonic()
-    code, agreement = path.stem, Agreement.DIFFERENT
+    agreement = Agreement.DIFFERENT
     finding = Finding()
-    if not os.path.lexists(path):
+    if not _is_there(folder, code):
         agreement = Agreement.MISSING
-        reasons: tuple[str, ...] = (f"there is no {path.name} in {path.parent}",)
+        reasons: tuple[str, ...] = (f"there is no {code}.parquet in {folder}",)
     else:
         try:
             published = None if catalog is None else catalog.get(code)
+            path = parquet_in(folder, code)
             finding = look_at_file(path, asker, published, has_catalog=catalog is not None)
             agreement = Agreement.DIFFERENT if finding.differences else Agreement.EQUAL
             reasons = finding.reasons

@@ -129,7 +129,47 @@ class TestSelection:
         assert (source.schema, source.table) == want
         assert not source.registered
 
-    @pytest.mark.parametrize("table", ["t", "", ".", "a.", ".b", "a.b.c", '"a.b', "a..b"])
+    @pytest.mark.parametrize(
+        ("tables", "want"),
+        [
+            pytest.param(["x=s.t"], {"x": "t"}, id="another code"),
+            pytest.param(["x y.z=s.t", "s.u"], {"u": "u", "x y.z": "t"}, id="any code"),
+            pytest.param(['x=s."a=b"'], {"x": "a=b"}, id="an equals sign in a name"),
+            pytest.param(['s."a=b"'], {"a=b": "a=b"}, id="without a code"),
+            pytest.param(["u=s.t", "s.u"], {"s.u": "u", "u": "t"}, id="the name of another"),
+            pytest.param(["x=s.t", "x=s.t"], {"x": "t"}, id="twice"),
+        ],
+    )
+    def test_a_table_may_be_given_another_code(
+        self, database: Database, tables: list[str], want: dict[str, str]
+    ) -> None:
+        database.execute("CREATE SCHEMA s; CREATE TABLE s.t (); CREATE TABLE s.u ()")
+        database.execute('CREATE TABLE s."a=b" ()')
+        found = sources_of(database.dsn, Selection(tables=tuple(tables)))
+        assert {source.code: source.table for source in found} == want
+
+    def test_a_table_of_a_schema_may_be_given_another_code(self, database: Database) -> None:
+        database.execute("CREATE SCHEMA s; CREATE TABLE s.catalog (); CREATE TABLE s.u ()")
+        found = sources_of(database.dsn, Selection(schema="s", tables=("list=s.catalog",)))
+        assert {source.code: source.table for source in found} == {"list": "catalog", "u": "u"}
+
+    @pytest.mark.parametrize(
+        ("tables", "want"),
+        [
+            pytest.param(("x=s.t", "y=s.t"), 'two codes, "x" and "y"', id="one table, two codes"),
+            pytest.param(("x=s.t", "x=s.u"), "the same file name", id="one code, two tables"),
+        ],
+    )
+    def test_codes_that_are_not_one_for_each_table_are_refused(
+        self, database: Database, tables: tuple[str, ...], want: str
+    ) -> None:
+        database.execute("CREATE SCHEMA s; CREATE TABLE s.t (); CREATE TABLE s.u ()")
+        with pytest.raises(UsageError, match=want):
+            sources_of(database.dsn, Selection(tables=tables))
+
+    @pytest.mark.parametrize(
+        "table", ["t", "", ".", "a.", ".b", "a.b.c", '"a.b', "a..b", "=a.b", "x=a", "a.b=c"]
+    )
     def test_a_table_without_its_schema_is_refused(self, database: Database, table: str) -> None:
         with pytest.raises(UsageError, match=r"--table takes schema\.name"):
             sources_of(database.dsn, Selection(tables=(table,)))

@@ -872,18 +872,24 @@ class TestNamesThatAreNoText:
         results = by_code(export(ascii_database, PUBLIC, tmp_path))
         assert {code: result.error for code, result in results.items()} == {
             "a": None,
-            "b": 'the name of column "caf\ufffd" of public.b is not valid UTF-8: rename it',
-            "t\ufffd": "the name of public.t\ufffd is not valid UTF-8: rename it",
-            "k\ufffd": "the name of public.k\ufffd is not valid UTF-8: rename it",
+            "b": r'the name of column "caf\xe9" of public.b is not valid UTF-8: rename it',
+            r"t\xe9": r"the name of public.t\xe9 is not valid UTF-8: rename it",
+            r"k\xe9": r"the name of public.k\xe9 is not valid UTF-8: rename it",
             "parent": None,
         }
 
-    def test_a_description_fails_nothing(self, ascii_database: Database, tmp_path: Path) -> None:
+    def test_a_description_fails_its_source_alone(
+        self, ascii_database: Database, tmp_path: Path
+    ) -> None:
         with ascii_database.connect(client_encoding="SQL_ASCII") as connection:
-            connection.execute(b"COMMENT ON TABLE a IS 'caf\xe9 table'")
-            connection.execute(b"COMMENT ON COLUMN a.n IS 'caf\xe9 column'")
-        [result] = export(ascii_database, PUBLIC, tmp_path).results
-        assert result.error is None
-        page = (tmp_path / "a.md").read_text(encoding="utf-8")
-        assert "caf\ufffd table" in page
-        assert "caf\ufffd column" in page
+            connection.execute(b"CREATE TABLE b (n int); CREATE TABLE c (n int)")
+            connection.execute(b"COMMENT ON TABLE b IS 'caf\xe9 table'")
+            connection.execute(b"COMMENT ON COLUMN c.n IS 'caf\xe9 column'")
+        results = by_code(export(ascii_database, PUBLIC, tmp_path))
+        assert results["a"].error is None
+        assert r'the comment of public.b is not valid UTF-8 ("caf\xe9 table")' in str(
+            results["b"].error
+        )
+        assert r'of column "n" of public.c is not valid UTF-8 ("caf\xe9 column")' in str(
+            results["c"].error
+        )

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from duckwarp.model.errors import OutputUnusable, SourceError
+from duckwarp.model.filenames import check_code
 from duckwarp.store.staging import (
     STAGING_FOLDER,
-    check_code,
     discard,
     open_staging,
 )
@@ -43,6 +43,35 @@ class TestCodes:
             pytest.param("a\udc80", "is not UTF-8", id="half a character"),
             pytest.param("catalog", "reserved", id="the catalog's"),
             pytest.param("datapackage", "reserved", id="the data package's"),
+            pytest.param("CATALOG", "reserved", id="the catalog's in capitals"),
+            pytest.param("Index", "reserved", id="the page of a folder"),
+            pytest.param("current", "reserved", id="the present set"),
+            pytest.param("SHA256SUMS", "reserved", id="the list of hashes"),
+            pytest.param("\u017fha256sums", "reserved", id="a letter whose capital is another's"),
+            pytest.param("~root", "starts with ~", id="a home folder"),
+            pytest.param("$HOME", r"starts with \$", id="a variable"),
+            pytest.param("%PATH%", "starts with %", id="a variable of Windows"),
+            pytest.param("-rf", "starts with -", id="an option"),
+            pytest.param("C:foo", "the character :", id="a drive"),
+            pytest.param('a"b', 'the character "', id="a quote"),
+            pytest.param("a|b", r"the character \|", id="a pipe"),
+            pytest.param("a?", r"the character \?", id="a wildcard"),
+            pytest.param("a*", r"the character \*", id="another wildcard"),
+            pytest.param("<a>", "the character <", id="a redirection"),
+            pytest.param("a.", "ends with a dot", id="a dot at the end"),
+            pytest.param("a ", "ends with a dot or a blank", id="a blank at the end"),
+            pytest.param(" a", "starts with a blank", id="a blank at the beginning"),
+            pytest.param("a\xa0", "ends with a dot or a blank", id="a blank of another width"),
+            pytest.param("a\u202eb", r"U\+202E", id="a turn of the direction"),
+            pytest.param("a\u2066b", r"U\+2066", id="an isolated direction"),
+            pytest.param("a\u200bb", r"U\+200B", id="a blank without width"),
+            pytest.param("\ufeffa", r"U\+FEFF", id="a byte order mark"),
+            pytest.param("a\x85b", r"U\+0085", id="a control of Latin-1"),
+            pytest.param("a\u2028b", r"U\+2028", id="a separator of lines"),
+            *(
+                pytest.param(code, "a device's", id=f"the device {code}")
+                for code in ("con", "CON", "nul.txt", "com1", "Lpt9.a.b", "aux", "prn", "com²")
+            ),
         ],
     )
     def test_a_code_that_is_no_sane_file_name_is_refused(self, code: str, want: str) -> None:
@@ -50,8 +79,27 @@ class TestCodes:
             check_code(code)
         assert str(caught.value).isprintable()
 
+    def test_a_backslash_is_shown_as_it_is(self) -> None:
+        with pytest.raises(SourceError, match=r'the code "a\\b" cannot'):
+            check_code("a\\b")
+
     @pytest.mark.parametrize(
-        "code", ["a", "x" * 200, "é" * 100, "a.b", "a b", "A-1_2", "a..b", "$%&'\"", "-rf", "表"]
+        "code",
+        [
+            *("a", "x" * 200, "é" * 100, "a.b", "a b", "A-1_2", "a..b", "a$b", "50%", "&'", "表"),
+            *(
+                "console",
+                "com10",
+                "com",
+                "catalogue",
+                "my_index",
+                "cafe\u0301",
+                "عربي",
+                "ไทย",
+                "a~",
+            ),
+            *("a=b", "a,b;c", "(a)", "a@b", "😀"),
+        ],
     )
     def test_a_sane_one_is_taken_and_can_be_written(self, code: str, tmp_path: Path) -> None:
         check_code(code)
