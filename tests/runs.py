@@ -27,8 +27,15 @@ from tests.support import Database
 Reaction = Callable[[Event], None]
 
 
+class ReactionFailed(BaseException):
+    """What a test did or claimed in the middle of a run failed: no run may go on after that."""
+
+
 class Recorder:
-    """A caller's own sink: keeps all events, and reacts to them while the run waits."""
+    """A caller's own sink: keeps all events, and reacts to them while the run waits.
+
+    What a sink raises ends no run. So what a reaction raises comes as `ReactionFailed`.
+    """
 
     def __init__(self, reaction: Reaction | None = None, run_id: str = "test-run") -> None:
         self.run_id = run_id
@@ -43,7 +50,10 @@ class Recorder:
     def emit(self, event: Event) -> None:
         self.events.append(event)
         if self._reaction is not None:
-            self._reaction(event)
+            try:
+                self._reaction(event)
+            except Exception as error:
+                raise ReactionFailed from error
 
     def of(self, event_type: EventType, stage: str | None = None) -> list[Event]:
         """The events of a type, in order; of one stage where it is named."""

@@ -145,7 +145,7 @@ def test_the_python_api_writes_the_same_names(
 ) -> None:
     script = f"""
 from duckwarp.export.run import run_export
-from duckwarp.model.events import EventStore
+from duckwarp.record.store import EventStore
 from duckwarp.model.settings import Settings
 from duckwarp.model.source import Selection
 settings = Settings(dsn={tables.dsn!r}, output_dir={str(tmp_path)!r})

@@ -86,6 +86,8 @@ def _run_picture(title: str, tally: Tally, now: datetime, width: int) -> Rendera
 
 
 def _run_state(tally: Tally) -> str:
+    if tally.retry:
+        return f"trying again, {tally.retry}"
     if not tally.sources:
         return "looking at the database"
     failed = f", {tally.failed} failed" if tally.failed else ""

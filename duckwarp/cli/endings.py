@@ -6,6 +6,7 @@ No traceback unless it is asked for, and no password in any of it.
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,16 @@ def _known(error: DuckwarpError, manner: Manner) -> ExitCode:
 def _refused(error: Any, manner: Manner) -> ExitCode:
     command = "duckwarp" if error.ctx is None else error.ctx.command_path
     hint = f"`{command} --help` shows what it takes"
-    return _tell(error.format_message(), ExitCode.USAGE, manner, hint=hint)
+    return _tell(_unescape(error.format_message()), ExitCode.USAGE, manner, hint=hint)
+
+
+# The parser quotes what it was given as Python does.
+_PYTHON_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+
+
+def _unescape(message: str) -> str:
+    """Write each backslash in what the parser quotes once."""
+    return _PYTHON_QUOTED.sub(lambda quoted: quoted[0].replace(r"\\", "\\"), message)
 
 
 def _interrupted(interruption: KeyboardInterrupt, manner: Manner) -> ExitCode:

@@ -72,7 +72,8 @@ class UnderWay:
 class Tally:
     """Where a run stands: how many sources are ended, how many of them failed, which go on.
 
-    One that has ended may fail after that, when it is put in place.
+    One that has ended may fail after that, when it is put in place. `retry` says which of how many
+    times the run as a whole is tried again, until it goes on.
     """
 
     started_at: datetime | None = None
@@ -81,6 +82,7 @@ class Tally:
     failed: int = 0
     ended: frozenset[str] = frozenset()
     under_way: tuple[UnderWay, ...] = ()
+    retry: str = ""
 
     def after(self, event: Event) -> Tally:
         """The tally once `event` has happened."""
@@ -88,7 +90,7 @@ class Tally:
             case RunStarted() | BatchStarted() as begun:
                 sources = self.done + begun.sources if isinstance(begun, BatchStarted) else 0
                 started_at = self.started_at or event.timestamp
-                return dataclasses.replace(self, started_at=started_at, sources=sources)
+                return dataclasses.replace(self, started_at=started_at, sources=sources, retry="")
             case SourceStarted(source=code, expected_rows=rows):
                 return self._with(
                     UnderWay(code=code, started_at=event.timestamp, expected_rows=rows)
@@ -97,18 +99,19 @@ class Tally:
                 return self._tick(tick)
             case (SourceExported() | SourceFailed()) as ended:
                 return self._without(ended.source, failed=isinstance(ended, SourceFailed))
-            case RunRetried(sources_done=kept):
-                return self._again(kept=kept > 0)
+            case RunRetried() as again:
+                return self._again(again)
         return self
 
     def find(self, code: str) -> UnderWay | None:
         """The source of that code, if it is being exported."""
         return next((source for source in self.under_way if source.code == code), None)
 
-    def _again(self, kept: bool) -> Tally:
+    def _again(self, again: RunRetried) -> Tally:
         """What stands of a run that begins again: what is done, or nothing."""
-        stands = self if kept else Tally(started_at=self.started_at)
-        return dataclasses.replace(stands, sources=self.sources, under_way=())
+        stands = self if again.sources_done else Tally(started_at=self.started_at)
+        retry = f"{again.retry} of {again.retries}"
+        return dataclasses.replace(stands, sources=self.sources, under_way=(), retry=retry)
 
     def _with(self, source: UnderWay) -> Tally:
         others = tuple(other for other in self.under_way if other.code != source.code)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from duckwarp.model.redaction import without_passwords
 from duckwarp.model.results import RunReport, SourceState
 from duckwarp.record.account import Account
 from duckwarp.record.asking import INSTALL, is_asked_for, is_installed
+from duckwarp.record.guard import new_run_id
 from duckwarp.record.process import peak_memory_bytes
 from duckwarp.record.store import EventStore
 
@@ -100,7 +100,7 @@ class Record:
         `label` is what the metrics call the publication. Raises `RunError` where one of the files
         cannot be written, once the others are there to tell it.
         """
-        run_id = f"export-{secrets.token_hex(6)}"
+        run_id = new_run_id()
         account = Account(run_id=run_id)
         store = self._opened("events", files.events, lambda path: EventStore(run_id, path))
         store = store or EventStore(run_id)

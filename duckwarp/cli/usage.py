@@ -36,7 +36,8 @@ Exit codes:
 CONNECTION = """
 Where the database is: --dsn, else DUCKWARP_DSN, else DATABASE_URL, else libpq's
 PG* variables, service and password files, else POSTGRES_HOST, POSTGRES_PORT,
-POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD.
+POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD. The first that is set counts:
+one that is no PostgreSQL database's is refused, not passed over.
 A password in --dsn is visible to every user of the machine while duckwarp runs:
 prefer DUCKWARP_DSN, a password file (PGPASSFILE) or a service (PGSERVICE).
 """

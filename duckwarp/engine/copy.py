@@ -33,7 +33,7 @@ from duckwarp.engine.statements import (
     zeros_query,
 )
 from duckwarp.engine.streaming import byte_stream
-from duckwarp.model.errors import DiskFull, ServerSaid, SourceError
+from duckwarp.model.errors import DiskFull, ServerSaid, SourceError, shorten
 from duckwarp.model.filenames import utf8_path
 from duckwarp.model.settings import Order
 
@@ -210,25 +210,28 @@ def _check_zeros(session: Session, plan: ExportPlan, names: list[str], path: Pat
 
 # What libpq said of a query stands behind DuckDB's words and, mostly, the whole query. What the
 # server said begins with a severity, in its language, and two blanks; the rest is of the
-# connection.
+# connection. DuckDB's libpq has no other language for the names of the parts that follow.
 _SERVER_SAID = re.compile(
-    r'Failed to [^":]*(?:".*")?: (?P<severity>[^\W\d_]+):  (?P<message>[^\n]+)', re.DOTALL
+    r'Failed to [^":]*(?:".*")?: (?P<severity>[^\W\d_]+):  (?P<message>.+)', re.DOTALL
 )
 _LIBPQ_SAID = re.compile(
     r'Failed to (?:fetch|prepare|execute|copy)\b[^":]*(?:".*")?: (?P<message>[^\n]+)', re.DOTALL
 )
-_MAX_REASON = 500
+_PART = re.compile(r"\n(DETAIL|HINT|QUERY|CONTEXT|LOCATION|LINE \d+): ")
 
 
 def _translated(error: Exception, connected: bool) -> SourceError:
     """DuckDB's error in words that say what to do, without the query."""
     text, reason = str(error), _first_line(error)
     said = _SERVER_SAID.search(text)
+    words, *parts = _PART.split(said["message"]) if said is not None else [""]
     if said is not None and said["severity"] != "FATAL" and connected:
-        return ServerSaid(_shortened(said["message"]))
-    said = said or _LIBPQ_SAID.search(text)
+        more = dict(zip(parts[::2], parts[1::2], strict=True))
+        return ServerSaid(shorten(words), more.get("DETAIL"), more.get("HINT"))
+    if said is None and (said := _LIBPQ_SAID.search(text)) is not None:
+        words = said["message"]
     if said is not None or not connected:
-        message = reason if said is None else _shortened(said["message"])
+        message = reason if said is None else shorten(words)
         lost = SourceError(f"the connection to PostgreSQL was lost: {message}")
         lost.may_pass = True
         return lost
@@ -238,8 +241,4 @@ def _translated(error: Exception, connected: bool) -> SourceError:
 
 
 def _first_line(error: Exception) -> str:
-    return _shortened(next(iter(str(error).splitlines()), type(error).__name__))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]} …"
+    return shorten(next(iter(str(error).splitlines()), type(error).__name__))

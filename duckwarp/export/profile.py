@@ -11,7 +11,7 @@ from duckwarp.engine.memory import memory_budget
 from duckwarp.engine.profile import ColumnProfile, profile_columns
 from duckwarp.engine.session import resources_of
 from duckwarp.files.parquet import column_names, read_facts
-from duckwarp.model.errors import SourceError
+from duckwarp.model.errors import SourceError, quote_error
 from duckwarp.model.filenames import check_code, parquet_in
 from duckwarp.model.results import ColumnStatistics, ParquetFacts
 from duckwarp.model.settings import Settings
@@ -53,4 +53,5 @@ def profile_published(code: str, settings: Settings) -> FileProfile | None:
             columns = profile_columns(path, memory_bytes=budget.duckdb_bytes, threads=threads)
         return FileProfile(path=path, facts=facts, names=names, columns=columns)
     except (OSError, ValueError) as error:
-        raise SourceError(f"the published file {code}.parquet cannot be read: {error}") from error
+        reason = quote_error(error)
+        raise SourceError(f"the published file {code}.parquet cannot be read: {reason}") from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -48,7 +47,7 @@ from duckwarp.model.settings import Publish, Settings
 from duckwarp.model.source import Selection, Source
 from duckwarp.postgres.columns import describe
 from duckwarp.postgres.snapshot import Snapshot, open_snapshot
-from duckwarp.record.store import EventStore
+from duckwarp.record.guard import GuardedSink
 from duckwarp.store.lock import Holder
 from duckwarp.store.staging import Staging, discard, open_spill, open_staging
 from duckwarp.verify.check import open_check, set_aside
@@ -72,9 +71,10 @@ def export_source_to_parquet(  # noqa: PLR0913  # the names and the order are gi
     """
     selection = Selection(codes=(canonical_code,))
     effective = _effective(settings, output_dir, dsn)
-    sink = event_store or EventStore(_new_run_id())
     try:
-        report = run_export(selection, effective, sink, publication=publication, period=period)
+        report = run_export(
+            selection, effective, event_store, publication=publication, period=period
+        )
     except DuckwarpError as error:
         return ExportResult.failure(canonical_code, str(error))
     outcome = report.outcomes[0]
@@ -96,9 +96,11 @@ def export_publication_to_parquet(
     relation. A failure of the whole batch is one result with an empty code.
     """
     effective = _effective(settings, output_dir, dsn)
-    sink = event_store or EventStore(_new_run_id())
+    sink = GuardedSink(event_store)
     try:
-        with _failure_reported(Reporter(sink=sink, publication=publication, period=period)):
+        with _failure_reported(
+            Reporter(sink=sink, run_id=sink.run_id, publication=publication, period=period)
+        ):
             selection = Selection(publication=publication)
         report = run_export(selection, effective, sink, publication=publication, period=period)
     except DuckwarpError as error:
@@ -144,26 +146,23 @@ def _effective(settings: Settings | None, output_dir: str | Path, dsn: str | Non
     return chosen if dsn is None else replace(chosen, dsn=dsn)
 
 
-def _new_run_id() -> str:
-    return f"export-{secrets.token_hex(6)}"
-
-
 def run_export(
     selection: Selection,
     settings: Settings,
-    events: EventSink,
+    events: EventSink | None = None,
     *,
     publication: str | None = None,
     period: str | None = None,
 ) -> RunReport:
     """Export every source of `selection` in one snapshot, and report on each.
 
-    Raises `UsageError` where nothing matches and `RunError` where the run cannot start (`Locked`
-    where another one has the folder), after an event that says so. Leaves nothing behind when
-    interrupted.
+    What `events` raises is one warning of the logger `duckwarp`, and ends nothing. Raises
+    `UsageError` where nothing matches and `RunError` where the run cannot start (`Locked` where
+    another one has the folder), after an event that says so. Leaves nothing when interrupted.
     """
-    report = Reporter(sink=events, publication=publication, period=period)
-    report(RunStarted(run_id=events.run_id, output_dir=str(settings.output_dir)))
+    sink = GuardedSink(events)
+    report = Reporter(sink=sink, run_id=sink.run_id, publication=publication, period=period)
+    report(RunStarted(output_dir=str(settings.output_dir), run_id=sink.run_id))
     started = time.monotonic()
     with _failure_reported(report):
         budget = memory_budget(settings)
@@ -181,7 +180,7 @@ def run_export(
             if settings.skip_unchanged:
                 remember_published(staging, outcomes, ledger.traces)
     ended = RunReport(
-        run_id=events.run_id,
+        run_id=sink.run_id,
         output_dir=str(settings.output_dir),
         outcomes=outcomes,
         seconds=time.monotonic() - started,
@@ -199,7 +198,7 @@ def _staging(settings: Settings, report: Reporter) -> AbstractContextManager[Sta
 
     return open_staging(
         settings.output_dir,
-        run_id=report.sink.run_id,
+        run_id=report.run_id,
         wait_seconds=settings.wait_seconds,
         on_wait=waits,
     )

@@ -96,7 +96,7 @@ def read_footer_text(text: str) -> Dataset:
     try:
         described = json.loads(text)
         if described["format"] != FORMAT:
-            raise ValueError(f"its description has the format {described['format']!r}")
+            raise ValueError(f"its description has the format {described['format']}")
         return Dataset(
             code=str(described["code"]),
             name=str(described["name"]),

@@ -22,7 +22,7 @@ from duckwarp.files.filemetadata import (
     read_file_metadata,
 )
 from duckwarp.files.schematext import schema_text
-from duckwarp.model.errors import SourceError
+from duckwarp.model.errors import SourceError, quote_error
 from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.results import ColumnStatistics, ParquetFacts
 
@@ -39,7 +39,8 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
         columns = _columns(metadata)
     except (OSError, ValueError) as error:
         raise SourceError(
-            f"the written file {name_from_disk(path.name)} cannot be read back: {error}"
+            f"the written file {name_from_disk(path.name)} cannot be read back: "
+            f"{quote_error(error)}"
         ) from error
     if expected_rows is not None and metadata.num_rows != expected_rows:
         raise SourceError(
@@ -73,7 +74,7 @@ def read_key(path: Path, key: str) -> str | None:
         keys = read_file_metadata(path).key_value_metadata or []
     except (OSError, ValueError) as error:
         raise SourceError(
-            f"the file {name_from_disk(path.name)} cannot be read: {error}"
+            f"the file {name_from_disk(path.name)} cannot be read: {quote_error(error)}"
         ) from error
     found = (each.value for each in keys if each.key == key.encode())
     value = next(found, None)

@@ -30,6 +30,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+MOST_CHARACTERS_QUOTED = 500
+
+
+def quote_server(message: str, detail: str | None, hint: str | None) -> str:
+    """Put what the server says of an error on one line; a long part keeps no other from view."""
+    parts = {"": message, "DETAIL: ": detail, "HINT: ": hint}
+    return "; ".join(f"{label}{shorten(text)}" for label, text in parts.items() if text)
+
+
+def shorten(text: str) -> str:
+    """Put a text that others wrote on one line, and cut it where it is very long."""
+    text = " ".join(text.split())
+    cut = f"{text[:MOST_CHARACTERS_QUOTED]} …"
+    return text if len(text) <= MOST_CHARACTERS_QUOTED else cut
+
+
+def escape(text: str) -> str:
+    """Write what is not printable as Python does, and every other character as it is."""
+    escaped = (character.encode("unicode_escape").decode("ascii") for character in text)
+    return "".join(c if c.isprintable() else e for c, e in zip(text, escaped, strict=True))
+
+
+def quote_error(error: Exception) -> str:
+    """Give an error's words on one line, and a file's name as it is: Python's own are escaped."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return shorten(str(error))
+
 
 class DuckwarpError(Exception):
     """The root of all errors that duckwarp raises on purpose.
@@ -182,9 +210,10 @@ class PrivilegeMissing(SourceError):
 class ServerSaid(SourceError):
     """What the server said of a copy, in its language; its code is not known."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, detail: str | None = None, hint: str | None = None) -> None:
         self.words = words
-        super().__init__(f"PostgreSQL: {words}{_EXPLAINED.get(words, '')}")
+        told = quote_server(words, detail, hint)
+        super().__init__(f"PostgreSQL: {told}{_EXPLAINED.get(words, '')}")
 
 
 # What the server cannot know: the run has a lock on everything, and its readers need one of theirs.

@@ -60,6 +60,7 @@ class Reporter:
     """Tells a sink what happens, with what all events of a run have in common."""
 
     sink: EventSink
+    run_id: str
     publication: str | None
     period: str | None
 
@@ -70,7 +71,7 @@ class Reporter:
         self.sink.emit(
             Event(
                 event_type=happened.event_type,
-                run_id=self.sink.run_id,
+                run_id=self.run_id,
                 publication=self.publication,
                 period=self.period,
                 stage=happened.stage,

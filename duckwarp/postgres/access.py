@@ -14,7 +14,7 @@ from psycopg import errors as pg_errors
 from duckwarp.model.column import Column
 from duckwarp.model.errors import PrivilegeMissing, RelationMissing, SourceError
 from duckwarp.model.source import Source
-from duckwarp.postgres.faults import noted
+from duckwarp.postgres.faults import explain, noted
 from duckwarp.postgres.parts import parts_joined
 from duckwarp.postgres.questions import ask
 from duckwarp.postgres.texts import BrokenText
@@ -185,7 +185,7 @@ def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> lis
 
 def translated(error: psycopg.Error, source: Source) -> SourceError:
     """The server's error as a source's, in words that name the relation."""
-    reason = error.diag.message_primary or " ".join(str(error).split())
+    reason = explain(error)
     if isinstance(error, pg_errors.UndefinedTable):
         return RelationMissing(source.qualified_name)
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:

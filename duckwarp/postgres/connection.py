@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import conninfo, pq, sql
@@ -50,14 +51,13 @@ def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
     """The connection string of a run, in key=value form; it may hold a password.
 
     `dsn` first, then `DUCKWARP_DSN`, `DATABASE_URL`, libpq's own variables and files, and at last
-    the `POSTGRES_*` variables. Raises `UsageError` for a string that libpq cannot parse.
+    the `POSTGRES_*` variables. One that libpq cannot parse is not passed over, as what comes after
+    it may be another database: raises `UsageError`, which says where it came from.
     """
-    if dsn is not None and not dsn.strip():
-        raise UsageError("--dsn is empty: leave it out to use the environment")
-    given = dsn or environ.get("DUCKWARP_DSN") or environ.get("DATABASE_URL") or ""
-    parameters = _parse(_DRIVER_SUFFIX.sub(r"\1://", given.strip()))
-    if not given and not any(environ.get(name) for name in _LIBPQ_VARIABLES):
-        named = {key: environ.get(name) for name, key in _WAREHOUSE_VARIABLES.items()}
+    name, given = _find_given(dsn, environ)
+    parameters = _parse(name, _DRIVER_SUFFIX.sub(r"\1://", given))
+    if not given and not any(environ.get(variable) for variable in _LIBPQ_VARIABLES):
+        named = {key: environ.get(variable) for variable, key in _WAREHOUSE_VARIABLES.items()}
         parameters |= {key: value for key, value in named.items() if value}
     if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in environ:
         parameters["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
@@ -79,23 +79,113 @@ _SECRET_ENDINGS = ("password", "secret")
 _CUSTOM_OPTION = re.compile(r"(?:-c\s*|--)\w+\.[\w.]+=(\S+)")
 
 
-def _parse(given: str) -> dict[str, Any]:
+def _find_given(dsn: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The connection string that counts, and where it came from; an empty one if none is given."""
+    if dsn is not None:
+        if not dsn.strip():
+            raise UsageError("--dsn is empty: leave it out to use the environment")
+        return "--dsn (or dsn=)", dsn.strip()
+    for name in (_OWN_VARIABLE, _SHARED_VARIABLE):
+        if given := environ.get(name, "").strip():
+            return name, given
+    return "", ""
+
+
+_OWN_VARIABLE = "DUCKWARP_DSN"
+_SHARED_VARIABLE = "DATABASE_URL"
+
+
+def _parse(name: str, given: str) -> dict[str, Any]:
     try:
         parameters = dict(conninfo.conninfo_to_dict(given))
     except (psycopg.ProgrammingError, UnicodeError):
         # libpq quotes the part that it could not read, which may be the password.
-        raise UsageError(_UNREADABLE) from None
-    uri = _URI.match(given)
-    if uri and (_is_ambiguous(given[uri.end() :]) or _is_misread(parameters)):
-        raise UsageError(_UNREADABLE)
+        raise UsageError(f"{name} {_explain_unreadable(name, given)}") from None
+    if _may_be_misread(given, parameters):
+        raise UsageError(f"{name} {_UNREADABLE}")
     return parameters
 
 
 _UNREADABLE = (
-    "the connection string cannot be read: it takes a URI (postgresql://user@host/db) or "
+    "cannot be read as a connection string: it takes a URI (postgresql://user@host/db) or "
     "key=value pairs (host=… dbname=…); percent-encode special characters in a URI"
 )
 _URI = re.compile(r"postgres(?:ql)?://")
+# With and without a double slash, as JDBC, Prisma and SQLAlchemy have them.
+_OTHER_SCHEME = re.compile(
+    r"(?:jdbc:)?(?:[a-z][a-z0-9+.-]{0,30}://|(?:sqlite|file|postgres(?:ql)?):)", re.IGNORECASE
+)
+_QUOTES = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
+
+
+def _explain_unreadable(name: str, given: str) -> str:
+    """Why libpq cannot read it, and what to do; of the string itself, names alone are repeated."""
+    own = f", or set {_OWN_VARIABLE}, which is looked at first" if name == _SHARED_VARIABLE else ""
+    if given[0] in _QUOTES:
+        return f"begins with a quotation mark, as an env-file may leave it: take it out{own}"
+    scheme = _OTHER_SCHEME.match(given)
+    if scheme is not None and not _URI.match(given):
+        unset = "; if it is another program's, unset it here, and libpq's PG* variables count"
+        return (
+            f"begins with {scheme[0]}, which libpq does not know: the URI of a PostgreSQL database "
+            f"begins with postgresql://{unset if own else ''}{own}"
+        )
+    unknown = _find_unknown(given)
+    if unknown:
+        names = ", ".join(f'"{each}"' for each in unknown)
+        parameters, them = ("parameter", "it") if len(unknown) == 1 else ("parameters", "them")
+        without = f"{own}, without {them}" if own else ""
+        return f"has the {parameters} {names}, which libpq does not know: leave {them} out{without}"
+    return _UNREADABLE
+
+
+def _find_unknown(given: str) -> list[str]:
+    """The names of parameters that libpq does not know, if they are names without a doubt."""
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    names = _find_uri_names(given) if _URI.match(given) else _find_pair_names(given, known)
+    return [name for name in names if name not in known and _NAME.fullmatch(name)]
+
+
+_NAME = re.compile(r"[A-Za-z_][\w.-]{0,40}", re.ASCII)
+
+
+def _find_uri_names(uri: str) -> list[str]:
+    """The names in a URI's query, none where that may be a part of the password."""
+    before, at, rest = uri.rpartition("@")
+    rest, _, query = rest.partition("?")
+    try:
+        base = dict(conninfo.conninfo_to_dict(before + at + rest))
+    except (psycopg.ProgrammingError, UnicodeError):
+        return []
+    if _may_be_misread(before + at + rest, base):
+        return []
+    # libpq takes this one of JDBC's for sslmode=require.
+    pairs = [pair for pair in query.split("&") if pair != "ssl=true"]
+    return [unquote(pair.partition("=")[0]) for pair in pairs]
+
+
+_PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^'\s\\]|\\.)*)(?=\s|$)", re.ASCII)
+
+
+def _find_pair_names(pairs: str, known: Collection[str]) -> list[str]:
+    """The names of key=value pairs up to the first that is not known, or whose value is a secret.
+
+    What comes after may be a part of that value, if it has blanks.
+    """
+    names: list[str] = []
+    position = 0
+    while pair := _PAIR.match(pairs, position):
+        names.append(pair[1])
+        if pair[1] not in known or pair[1].endswith(_SECRET_ENDINGS):
+            break
+        position = pair.end()
+    return names
+
+
+def _may_be_misread(given: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether libpq may have taken a part of the password in a URI for something else."""
+    uri = _URI.match(given)
+    return uri is not None and (_is_ambiguous(given[uri.end() :]) or _is_misread(parameters))
 
 
 def _is_ambiguous(text: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import pq, sql
 
-from duckwarp.model.errors import DuckwarpError
+from duckwarp.model.errors import DuckwarpError, quote_server
 
 E = TypeVar("E", bound=DuckwarpError)
 
@@ -74,6 +74,13 @@ def passes(sqlstate: str | None, reason: str = "") -> bool:
     return sqlstate is not None and (
         sqlstate in PASSING or sqlstate.startswith(_CONNECTION_EXCEPTIONS)
     )
+
+
+def explain(error: psycopg.Error) -> str:
+    """Give the server's reason on one line: its message, and the detail and the hint it has."""
+    diag = error.diag
+    message = diag.message_primary or str(error)
+    return quote_server(message, diag.message_detail, diag.message_hint)
 
 
 def noted(error: E, cause: psycopg.Error) -> E:

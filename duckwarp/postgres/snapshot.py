@@ -38,7 +38,7 @@ from duckwarp.postgres.connection import (
     search_path,
     server_address,
 )
-from duckwarp.postgres.faults import noted
+from duckwarp.postgres.faults import explain, noted
 from duckwarp.postgres.loads import load_marks
 from duckwarp.postgres.poolers import is_pooled, sessions_within_reach
 from duckwarp.postgres.registry import find_sources, find_sources_again
@@ -193,10 +193,9 @@ def within_snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
         with connection.transaction(force_rollback=True):
             yield
     except psycopg.Error as error:
-        reason = error.diag.message_primary or " ".join(str(error).split())
         is_lost = error.sqlstate is None or isinstance(error, pg_errors.AdminShutdown)
         what = "the connection to PostgreSQL was lost" if is_lost else "PostgreSQL"
-        raise noted(SourceError(f"{what}: {reason}"), error) from error
+        raise noted(SourceError(f"{what}: {explain(error)}"), error) from error
 
 
 def stop_asking(snapshot: Snapshot) -> None:
@@ -328,7 +327,7 @@ def _not_locked(source: Source, error: psycopg.Error, timeout_seconds: float) ->
             f"{what} within {timeout_seconds:g} s: another session is changing it; "
             "run again later, or raise --lock-timeout"
         )
-    return SourceError(f"{what}: {error.diag.message_primary or error}")
+    return SourceError(f"{what}: {explain(error)}")
 
 
 def _lock_statement(names: Sequence[sql.Identifier]) -> sql.Composed:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from duckwarp.model.events import Event, Listener
+from duckwarp.record.guard import Guard
 from duckwarp.record.lines import LineFile
 
 
@@ -26,8 +27,9 @@ class EventStore:
         self, run_id: str, path: Path | str | None = None, listeners: Iterable[Listener] = ()
     ) -> None:
         self.run_id = run_id
-        self._listeners = list(listeners)
-        self._lock = threading.Lock()
+        self._listeners = [(listener, _guard_of(listener)) for listener in listeners]
+        # Reentrant: a listener may tell what it notices.
+        self._lock = threading.RLock()
         self._sequence = 0
         self._file = None if path is None else LineFile(path)
 
@@ -39,7 +41,7 @@ class EventStore:
     def add_listener(self, listener: Listener) -> None:
         """Hand the events to come to `listener`, too."""
         with self._lock:
-            self._listeners.append(listener)
+            self._listeners.append((listener, _guard_of(listener)))
 
     def emit(self, event: Event) -> None:
         """Record one event and tell the listeners; each line of the file is written at once."""
@@ -47,8 +49,9 @@ class EventStore:
             if self._file is not None and not event.is_tick:
                 self._sequence += 1
                 self._file.write(_line({"sequence": self._sequence} | event.as_dict()))
-            for listener in self._listeners:
-                listener(event)
+            for listener, guard in tuple(self._listeners):
+                with guard:
+                    listener(event)
 
     def close(self) -> None:
         """Close the file, if there is one."""
@@ -65,6 +68,10 @@ class EventStore:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _guard_of(listener: Listener) -> Guard:
+    return Guard(getattr(listener, "__qualname__", type(listener).__name__))
 
 
 def _line(document: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duckwarp.files.opening import describe_error, open_regular
-from duckwarp.model.errors import FileUnreadable
+from duckwarp.model.errors import FileUnreadable, quote_error
 from duckwarp.model.results import Loss
 
 # A batch of rows in memory, and the most rows in one: half a row group of an ordinary table.
@@ -139,7 +139,7 @@ def describe(error: OSError | pa.ArrowException) -> str:
     """What is wrong with a file, on one line."""
     if isinstance(error, OSError) and error.strerror:
         return describe_error(error)
-    return " ".join(str(error).split())
+    return quote_error(error)
 
 
 def _first_leaves(schema: pa.Schema) -> list[int]:

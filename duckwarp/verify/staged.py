@@ -26,7 +26,9 @@ def _words(finding: Finding) -> str:
     left = len(finding.differences) - len(told)
     more = f"; and {left} more" if left else ""
     rows = [
-        ", ".join(f"{name} = {'NULL' if text is None else repr(text)}" for name, text in row.key)
+        ", ".join(
+            f"{name} = NULL" if text is None else f"{name} = '{text}'" for name, text in row.key
+        )
         for row in finding.differing_rows
     ]
     where = f" (rows with {'; '.join(rows)})" if rows else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from duckwarp.model.sizes import size_text
 from duckwarp.model.version import __version__
 from duckwarp.store.journal import CATALOG_NAMES
 from tests.conftest import DatabaseMaker, RoleMaker
+from tests.doctor.conftest import free_port
 from tests.support import Database, dsn_with
 
 PUBLICATION_SOURCES = 8
@@ -450,6 +452,27 @@ class TestRefusals:
         assert f"error: {document['error']}" == first
         assert files(tmp_path) == ["a_file"]
 
+    @pytest.mark.parametrize("text", [r"a\b", r"\\server\share", r"it's C:\x"])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            pytest.param([], id="a command"),
+            pytest.param(["export", "adhd", "--compression"], id="a choice"),
+            pytest.param(["export", "adhd", "--retries"], id="a number"),
+            pytest.param(["export", "adhd", "--memory"], id="a size"),
+            pytest.param(["export", "--table"], id="a table"),
+            pytest.param(["export"], id="a publication"),
+            pytest.param(["describe"], id="a source"),
+        ],
+    )
+    def test_a_backslash_is_not_doubled(
+        self, shell: Shell, arguments: list[str], text: str
+    ) -> None:
+        got = shell(*arguments, text) if arguments else shell.bare(text)
+        assert got.code == 2
+        assert got.err.count(text) == 1
+        assert text.replace("\\", "\\\\") not in got.err
+
     def test_an_empty_dsn_is_refused(self, shell: Shell) -> None:
         got = shell.bare("export", "adhd", "--dsn", "")
         assert got.code == 2
@@ -739,6 +762,17 @@ class TestTerminal:
         got = on_a_terminal(["export", "adhd", "--dsn", demo_dsn], tmp_path, NO_COLOR="1")
         assert "of 7 sources" in got.err
         assert "\x1b[3" not in got.err
+
+    def test_a_refused_connection_says_that_it_is_tried_again_and_how_often(
+        self, tmp_path: Path
+    ) -> None:
+        dsn = f"host=127.0.0.1 port={free_port()} user=x dbname=x"
+        command = ["export", "--table", "public.t", "--dsn", dsn, "--retries", "1"]
+        got = on_a_terminal(command, tmp_path, COLUMNS="200")
+        assert got.code == 3
+        assert re.search(r"retrying  the run: in \d\.\d s, 1 of 1: .*Connection refused", got.err)
+        assert "trying again, 1 of 1" in got.err
+        assert "error: cannot connect to PostgreSQL" in got.err
 
     def test_a_dumb_terminal_gets_lines(self, demo_dsn: str, tmp_path: Path) -> None:
         got = on_a_terminal(["export", "adhd", "--dsn", demo_dsn], tmp_path, TERM="dumb")

@@ -49,7 +49,7 @@ class Taken:
 def event(happened: RunEvent, at: float = 0.0) -> Event:
     """The event that a run tells so many seconds after its start."""
     sink = Taken()
-    Reporter(sink=sink, publication=None, period=None)(happened)
+    Reporter(sink=sink, run_id="run", publication=None, period=None)(happened)
     return dataclasses.replace(sink.event, timestamp=START + timedelta(seconds=at))
 
 
@@ -315,6 +315,24 @@ class TestWhatIsTriedAgain:
             bars.listen(source_retried(1, "adhd_a"))
         assert isinstance(console.file, io.StringIO)
         assert "retrying  adhd_a: in 2.2 s, 1 of 2: the server is away" in console.file.getvalue()
+
+    def test_on_a_terminal_the_bar_says_how_often_until_the_run_goes_on(self) -> None:
+        console = Console(file=io.StringIO(), force_terminal=True, width=100)
+        bars = LiveBars("adhd", console)
+
+        def drawn() -> str:
+            with console.capture() as capture:
+                console.print(bars.draw())
+            return capture.get()
+
+        bars.listen(run_started()[0])
+        assert "looking at the database" in drawn()
+        bars.listen(run_retried(1))
+        assert "trying again, 1 of 2" in drawn()
+        bars.listen(batch_started(1))
+        assert "trying again" not in drawn()
+        bars.listen(source_retried(1, "adhd_a"))
+        assert "trying again" not in drawn()
 
     def test_those_who_want_failures_only_hear_nothing(self) -> None:
         stream = io.StringIO()

@@ -53,6 +53,29 @@ ERRORS = [
         f'the disk is full: IO Error: Could not write file "/x": {FULL}',
         id="no room for the file",
     ),
+    pytest.param(
+        "IO Error: Failed to fetch header for COPY: ERROR:  the month\n is closed\n"
+        "DETAIL:  C:\\x,\n"
+        'not "y": Z:  z\nHINT:  open it\nCONTEXT:  PL/pgSQL function f() line 1 at RAISE\n',
+        'PostgreSQL: the month is closed; DETAIL: C:\\x, not "y": Z: z; HINT: open it',
+        id="with a detail and a hint",
+    ),
+    pytest.param(
+        "IO Error: Failed to fetch header for COPY: FEHLER:  zu\nHINT:  auf\nCONTEXT:  wo\n",
+        "PostgreSQL: zu; HINT: auf",
+        id="with a hint, in another language",
+    ),
+    pytest.param(
+        f"IO Error: Failed to execute: ERROR:  why\nDETAIL:  {'x' * 9_000}\nHINT:  what to do\n",
+        f"PostgreSQL: why; DETAIL: {'x' * 500} …; HINT: what to do",
+        id="with a long detail",
+    ),
+    pytest.param(
+        'IO Error: Failed to prepare query "SELECT f(x)": ERROR:  no f\nLINE 1: SELECT f(x)\n'
+        "               ^\nHINT:  cast\n",
+        "PostgreSQL: no f; HINT: cast",
+        id="with the line of a query",
+    ),
     pytest.param("Invalid Input Error: why", "Invalid Input Error: why", id="one of DuckDB's own"),
 ]
 

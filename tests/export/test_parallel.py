@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from duckwarp.engine import memory
+from duckwarp.export import run as exporter
 from duckwarp.export.preview import plan_export
 from duckwarp.model.events import Event, EventType
 from duckwarp.model.results import SourceState
@@ -51,7 +54,7 @@ CODES = [f"t{number:02}" for number in range(SOURCES)]
 
 
 class Meeting:
-    """Lets sources begin only when so many of them have, and counts those under way."""
+    """Lets the work on sources begin only when so many have begun, and counts those under way."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)
@@ -60,10 +63,10 @@ class Meeting:
         self._under_way = 0
         self.most = 0
 
-    def __call__(self, event: Event) -> None:
-        if event.stage != "export":
-            return
-        if event.event_type is EventType.STAGE_STARTED:
+    def around(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same work, with the meeting before it."""
+
+        def met(*arguments: Any) -> Any:
             with self._lock:
                 self._met += 1
                 self._under_way += 1
@@ -71,9 +74,13 @@ class Meeting:
                 waits = self._met <= self._barrier.parties
             if waits:
                 self._barrier.wait(PATIENCE_SECONDS)
-        elif event.event_type in (EventType.STAGE_COMPLETED, EventType.ERROR):
-            with self._lock:
-                self._under_way -= 1
+            try:
+                return work(*arguments)
+            finally:
+                with self._lock:
+                    self._under_way -= 1
+
+        return met
 
 
 class TestSideBySide:
@@ -100,10 +107,16 @@ class TestSideBySide:
         ],
     )
     def test_as_many_are_exported_at_once_as_there_may_be(
-        self, many: Database, tmp_path: Path, settings: dict[str, int | None], lanes: int
+        self,
+        many: Database,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        settings: dict[str, int | None],
+        lanes: int,
     ) -> None:
         meeting = Meeting(lanes)
-        report = export(many, PUBLIC, tmp_path, Recorder(meeting), **settings)
+        monkeypatch.setattr(exporter, "prepared", meeting.around(exporter.prepared))
+        report = export(many, PUBLIC, tmp_path, **settings)
         assert meeting.most == lanes
         assert [result.canonical_code for result in report.results] == CODES
         assert [result.error for result in report.results] == [None] * SOURCES

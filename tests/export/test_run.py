@@ -28,6 +28,7 @@ from duckwarp.export import source as preparing
 from duckwarp.model.errors import NothingMatched, OutputUnusable, RegistryMissing
 from duckwarp.model.events import Event
 from duckwarp.model.results import SourceState
+from duckwarp.model.settings import SortIn
 from duckwarp.model.source import Source
 from tests.conftest import RoleMaker
 from tests.runs import (
@@ -390,6 +391,29 @@ class TestFailures:
         result = export_source_to_parquet("adhd_summary_open", tmp_path, dsn=demo_dsn)
         assert not result.success
         assert SUMMARY in (result.error or "")
+
+    @pytest.mark.parametrize("kind", ["int", "numeric"])
+    @pytest.mark.parametrize("sort_in", SortIn)
+    def test_what_a_view_says_of_its_failure_is_told_with_detail_and_hint(
+        self, database: Database, tmp_path: Path, kind: str, sort_in: SortIn
+    ) -> None:
+        """A numeric is measured before it is copied: each has a way of its own to fail."""
+        database.execute(r"""
+            CREATE FUNCTION month(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+            IF n > 5 THEN RAISE 'month % is closed', n USING
+            DETAIL = 'in C:\months', HINT = 'open it
+            with open_month()'; END IF; RETURN n; END $$""")
+        database.execute(
+            f"CREATE VIEW v AS SELECT month(n)::{kind} AS n FROM generate_series(1, 9) AS n"
+        )
+        recorder = Recorder()
+        selection = Selection(tables=("public.v",))
+        report = export(database, selection, tmp_path, recorder, sort_in=sort_in)
+        error = by_code(report)["v"].error or ""
+        told = r"month 6 is closed; DETAIL: in C:\months; HINT: open it with open_month()"
+        assert error.endswith(f": {told}")
+        [event] = recorder.of(EventType.ERROR)
+        assert event.context["error"] == error
 
     def test_a_missing_relation_fails_where_the_user_wants_it(
         self, demo_dsn: str, tmp_path: Path

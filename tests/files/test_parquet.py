@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckwarp.files import pgtext
-from duckwarp.files.parquet import read_facts
+from duckwarp.files.parquet import read_facts, read_key
 from duckwarp.model.errors import SourceError
 from duckwarp.model.results import ColumnStatistics
 
@@ -229,3 +230,11 @@ def test_decimals_keep_every_digit(unscaled: int, scale: int) -> None:
 @given(st.floats(width=32, allow_nan=False))
 def test_reals_read_back_as_the_same_value(value: float) -> None:
     assert pgtext._as_single(float(pgtext.single_text(value))) == value
+
+
+def test_a_file_that_cannot_be_opened_is_named_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / r"a\b.parquet"
+    for read in (read_facts, partial(read_key, key="k")):
+        with pytest.raises(SourceError) as caught:
+            read(path)
+        assert str(caught.value).endswith(f": No such file or directory: {path}")

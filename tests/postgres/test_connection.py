@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from duckwarp import export_publication_to_parquet
+from duckwarp.cli.app import main
 from duckwarp.demo import server as demo_server
 from duckwarp.demo.server import embedded_server
 from duckwarp.model.errors import ConnectionFailed, DuckwarpError, UsageError
@@ -374,6 +375,141 @@ def assert_no_secret(error: BaseException, recorder: Recorder | None = None) -> 
     for text in shown:
         assert CANARY not in text
         assert quote(CANARY) not in text
+
+
+URI = f"postgresql://user7:{CANARY}@h:5432/db"
+OTHERS = "libpq's PG* variables count, or set DUCKWARP_DSN, which is looked at first"
+
+
+class TestWhatCannotBeRead:
+    @pytest.mark.parametrize(
+        ("given", "want"),
+        [
+            pytest.param(f"{URI}?schema=public", 'the parameter "schema"', id="Prisma's schema"),
+            pytest.param(
+                f"{URI}?sslmode=disable&connection_limit=5&pgbouncer=true",
+                'the parameters "connection_limit", "pgbouncer"',
+                id="several of Prisma's",
+            ),
+            pytest.param(f"{URI}?sslaccept=strict", 'the parameter "sslaccept"', id="sslaccept"),
+            pytest.param(
+                f"{URI}?ssl=true&currentSchema=x", 'the parameter "currentSchema"', id="JDBC's"
+            ),
+            pytest.param(
+                URI.replace("://", "+asyncpg://") + "?prepared_statement_cache_size=0",
+                'the parameter "prepared_statement_cache_size"',
+                id="SQLAlchemy's",
+            ),
+            pytest.param(f"{URI}?ssl=false", 'the parameter "ssl"', id="ssl=false"),
+            pytest.param(f"{URI}?%73chema=x", 'the parameter "schema"', id="an encoded name"),
+            pytest.param(f"{URI}?schema", 'the parameter "schema"', id="a name without a value"),
+            pytest.param("postgres:///d?schema=x", 'the parameter "schema"', id="no host"),
+            pytest.param(
+                f"postgres://u:{CANARY}?a=1&b@h/d?schema=x",
+                'the parameter "schema", which',
+                id="after a password like parameters",
+            ),
+            pytest.param(
+                f"host=h schema=x password={CANARY}", 'the parameter "schema"', id="of key=value"
+            ),
+            pytest.param(
+                f"options='-c a.b=c' Host=h;Password={CANARY}",
+                'the parameter "Host"',
+                id="after an option",
+            ),
+            pytest.param(
+                f"DATABASE_URL={URI}", 'the parameter "DATABASE_URL"', id="a line of an env-file"
+            ),
+            pytest.param(f'"{URI}"', "quotation mark", id="quotes"),
+            pytest.param(f"'{URI}'", "quotation mark", id="single quotes"),
+            pytest.param(f'"{URI}', "quotation mark", id="one quote"),
+            pytest.param(f"\u201c{URI}\u201d", "quotation mark", id="typographic quotes"),
+            pytest.param(f"'host=h password={CANARY}'", "quotation mark", id="quoted key=value"),
+            pytest.param(
+                f"jdbc:postgresql://h/db?user=u&password={CANARY}",
+                "begins with jdbc:postgresql://",
+                id="JDBC",
+            ),
+            *(
+                pytest.param(
+                    URI.replace("postgresql://", scheme), f"begins with {scheme}", id=scheme
+                )
+                for scheme in (
+                    *("mysql://", "mysql+pymysql://", "jdbc:mysql://", "mariadb://", "mongodb://"),
+                    *("postgis://", "prisma+postgres://", "POSTGRESQL://", "postgresql:"),
+                )
+            ),
+            pytest.param("sqlite:///x.db", "begins with sqlite://", id="a file of SQLite"),
+            pytest.param("sqlite::memory:", "begins with sqlite:", id="SQLite without slashes"),
+            pytest.param("file:./dev.db", "begins with file:", id="Prisma's SQLite"),
+        ],
+    )
+    @pytest.mark.parametrize("variable", ["DATABASE_URL", "DUCKWARP_DSN", None])
+    def test_says_where_it_is_what_it_has_and_what_to_do(
+        self, given: str, want: str, variable: str | None
+    ) -> None:
+        environ = {"PGHOST": "127.0.0.1"} | ({variable: given} if variable else {})
+        with pytest.raises(UsageError) as caught:
+            resolve_conninfo(None if variable else given, environ)
+        told = str(caught.value)
+        assert told.startswith(f"{variable or '--dsn (or dsn=)'} ")
+        assert want in told
+        assert any(advice in told for advice in ("leave", "take it out", "postgresql://"))
+        assert ("DUCKWARP_DSN, which is looked at first" in told) == (variable == "DATABASE_URL")
+        assert "percent-encode" not in told
+        assert "user7" not in told
+        assert_no_secret(caught.value)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            pytest.param(f"{URI}?sslmode=%zz", id="a value"),
+            pytest.param(f"postgresql://u:{CANARY}%zz@h/d", id="a password"),
+            pytest.param(f"postgresql://u:%zz{CANARY}@h/d?sslmode=disable", id="with a parameter"),
+            pytest.param(f"postgresql://u:a@{CANARY}@h/d?schema=x", id="an at sign"),
+        ],
+    )
+    def test_what_is_not_encoded_is_told_as_such(self, given: str) -> None:
+        with pytest.raises(UsageError, match=r"^DATABASE_URL .*percent-encode") as caught:
+            resolve_conninfo(None, {"DATABASE_URL": given})
+        assert_no_secret(caught.value)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            pytest.param(f"postgresql://u:a/x?{CANARY}=1@h/d", id="after a slash"),
+            pytest.param(f"postgresql://u:a?{CANARY}=1", id="without a host"),
+            pytest.param(f"postgresql://u:a?{CANARY}=1/b@h/d", id="before a slash"),
+            pytest.param(f"postgresql://u:a@b?{CANARY}=1@h/d", id="after an at sign"),
+            pytest.param("host=h password=a canary7f3a=b", id="after a blank"),
+            pytest.param("host=h pwd=a canary7f3a=b", id="of an unknown key"),
+        ],
+    )
+    def test_a_password_is_never_taken_for_the_name_of_a_parameter(self, given: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            resolve_conninfo(None, {"DATABASE_URL": given})
+        assert "canary" not in str(caught.value)
+
+    def test_another_program_s_is_not_passed_over(
+        self, demo_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for key, value in conninfo_to_dict(demo_dsn).items():
+            monkeypatch.setenv(f"PG{_variable(key)}", str(value))
+        monkeypatch.setenv("DATABASE_URL", f"mysql://other:{CANARY}@h/db")
+        with pytest.raises(SystemExit) as ended:
+            main(["sources"])
+        assert ended.value.code == 2
+        told = capsys.readouterr().err
+        assert told.startswith("error: DATABASE_URL begins with mysql://, which libpq does not")
+        assert OTHERS in told
+        monkeypatch.setenv("DUCKWARP_DSN", demo_dsn)
+        with pytest.raises(SystemExit) as ended:
+            main(["sources"])
+        assert ended.value.code == 0
+
+    def test_a_blank_variable_is_none(self) -> None:
+        environ = {"DUCKWARP_DSN": " ", "DATABASE_URL": "\t", "POSTGRES_HOST": "e"}
+        assert conninfo_to_dict(resolve_conninfo(None, environ))["host"] == "e"
 
 
 class TestNoSecretIsTold:
