@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from docs.reading import EXCEPTIONS, READERS, Exceptional, Reader, Verdict
+from docs.reading import EXCEPTIONS, FILTER_EXCEPTIONS, READERS, Exceptional, Reader, Verdict
 
 PAGE = Path(__file__).with_name("readers.md")
 OBSERVED = Path(__file__).with_name("readers.json")
@@ -43,6 +43,12 @@ these read row groups side by side, and need to be told:
 
 """
 
+FILTERS = """`=`, `<>`, `<`, `>`, BETWEEN, IN, IS NULL and joins are asked of files of several row groups, with values
+that repeat and that do not. The rows have to be those that PostgreSQL finds. **≠**: some are not, **✗**: the
+reader does not compare such values; both are explained below. `condition` is in the reader's own words.
+
+"""
+
 DESCRIPTIONS = """Each column's description and PostgreSQL type are metadata of its field in the Arrow schema, which some
 readers show:
 
@@ -60,7 +66,10 @@ pandas, Spark and chDB show neither: read them with pyarrow beside.
 
 
 def observations(path: Path = OBSERVED) -> dict[str, Any]:
-    """For each reader its `version`, and findings by the `types` of columns and kinds of `files`."""
+    """For each reader its `version`, findings by the `types` of columns and kinds of `files`.
+
+    The verdicts on `filters` are by kinds of columns.
+    """
     return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
@@ -86,6 +95,9 @@ def page(observed: dict[str, Any]) -> str:
         "\n".join(_types(observed, READERS[:half])) + "\n",
         "\n".join(_types(observed, READERS[half:])) + "\n",
         "## What becomes of each kind of file\n\n" + "\n".join(_files(observed)) + "\n",
+        "## Filters\n\n" + FILTERS + "\n".join(_filters(observed)) + "\n",
+        "\n".join(_filtering()) + "\n",
+        "\n".join(_filter_exceptions()) + "\n",
         "## Rows in the file's order\n\n" + ORDER + "\n".join(_orders()) + "\n",
         "## Descriptions\n\n" + DESCRIPTIONS + "\n".join(_described("field")) + "\n",
         FOOTER.lstrip() + "\n".join(_described("footer")) + "\n" + SCHEMAS_ELSEWHERE,
@@ -129,6 +141,27 @@ def _files(observed: dict[str, Any]) -> Iterator[str]:
         yield f"| {kind} | {' | '.join(_MARKS[each].strip() or 'exact' for each in verdicts)} |"
 
 
+def _filters(observed: dict[str, Any]) -> Iterator[str]:
+    yield f"| written as | {' | '.join(reader.name for reader in READERS)} |"
+    yield "|---" * (len(READERS) + 1) + "|"
+    for kind in observed[READERS[0].key]["filters"]:
+        verdicts = [Verdict(observed[reader.key]["filters"][kind]) for reader in READERS]
+        yield f"| {kind} | {' | '.join(_MARKS[each].strip() or 'right' for each in verdicts)} |"
+
+
+def _filtering() -> Iterator[str]:
+    for reader in READERS:
+        skips = ", which skips row groups: other rows remain" if reader.skips_only else ""
+        yield f"- {reader.name}: `{reader.filtered}`{skips}"
+
+
+def _filter_exceptions() -> Iterator[str]:
+    names = {reader.key: reader.name for reader in READERS}
+    for each in FILTER_EXCEPTIONS:
+        yield f"- {names[each.reader]}, **{'; '.join(each.kinds)}**: {each.why}."
+        yield from _way_around(each, "Right")
+
+
 def _orders() -> Iterator[str]:
     for reader in READERS:
         if reader.in_order is not None:
@@ -159,8 +192,12 @@ def _exception(observed: dict[str, Any], exception: Exceptional) -> Iterator[str
     reach = " The whole file cannot be opened then, its other columns included."
     others = " The file's other columns can be selected." if refused else ""
     yield f"- **{exception.title or '; '.join(exception.kinds)}**: {exception.why}.{reach if whole_file else others}"
+    yield from _way_around(exception, "Exact")
+
+
+def _way_around(exception: Exceptional, praise: str) -> Iterator[str]:
     if exception.way is not None:
-        yield f"  Exact{f' ({exception.advice})' if exception.advice else ''}:\n"
+        yield f"  {praise}{f' ({exception.advice})' if exception.advice else ''}:\n"
         yield "  ```python"
         yield from (f"  {line}" for line in exception.way.splitlines())
         yield "  ```\n"

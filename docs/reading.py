@@ -35,6 +35,8 @@ class Finding:
 class Reader:
     """A reader and how it opens a file: `whole`, and `some` columns of it, after its `imports`.
 
+    `filtered` reads the rows for which a `condition` in the reader's own words holds, or
+    `skips_only` row groups without any.
     `packages` are the distributions whose versions matter, the reader's own first. `in_order` reads
     the rows in the file's order where `whole` may not. `field` gives the metadata of the field
     `column`, `footer` the text of the footer's `key`.
@@ -47,6 +49,8 @@ class Reader:
     imports: str
     whole: str
     some: str
+    filtered: str
+    skips_only: bool = False
     in_order: str | None = None
     field: str | None = None
     footer: str | None = None
@@ -61,6 +65,7 @@ READERS = (
         imports="import pyarrow.parquet as pq",
         whole="pq.read_table(path)",
         some="pq.read_table(path, columns=columns)",
+        filtered="pq.read_table(path, filters=condition)",
         field="pq.read_schema(path).field(column).metadata",
         footer="pq.read_metadata(path).metadata[key.encode()]",
     ),
@@ -72,6 +77,7 @@ READERS = (
         imports="import pandas as pd",
         whole="pd.read_parquet(path)",
         some="pd.read_parquet(path, columns=columns)",
+        filtered="pd.read_parquet(path, filters=condition)",
     ),
     Reader(
         key="pandas-arrow",
@@ -81,6 +87,7 @@ READERS = (
         imports="import pandas as pd",
         whole='pd.read_parquet(path, dtype_backend="pyarrow")',
         some='pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")',
+        filtered='pd.read_parquet(path, filters=condition, dtype_backend="pyarrow")',
     ),
     Reader(
         key="polars",
@@ -90,6 +97,7 @@ READERS = (
         imports="import polars as pl",
         whole="pl.read_parquet(path)",
         some="pl.read_parquet(path, columns=columns)",
+        filtered="pl.scan_parquet(path).filter(condition).collect()",
         footer="pl.read_parquet_metadata(path)[key]",
     ),
     Reader(
@@ -100,6 +108,7 @@ READERS = (
         imports="import duckdb",
         whole="duckdb.read_parquet(path)",
         some="duckdb.read_parquet(path).project(', '.join(columns))",
+        filtered="duckdb.read_parquet(path).filter(condition)",
         footer="dict(duckdb.execute("
         "f\"SELECT decode(key), value FROM parquet_kv_metadata('{path}')\").fetchall())[key]",
     ),
@@ -111,6 +120,7 @@ READERS = (
         imports="from datafusion import SessionConfig, SessionContext",
         whole="SessionContext().read_parquet(path)",
         some="SessionContext().read_parquet(path).select(*columns)",
+        filtered="SessionContext().read_parquet(path).filter(condition)",
         in_order="SessionContext(SessionConfig().with_target_partitions(1)).read_parquet(path)",
         field="SessionContext().read_parquet(path, skip_metadata=False)"
         ".schema().field(column).metadata",
@@ -123,6 +133,7 @@ READERS = (
         imports="import daft",
         whole="daft.read_parquet(path)",
         some="daft.read_parquet(path).select(*columns)",
+        filtered="daft.read_parquet(path).where(condition)",
         field="daft.read_parquet(path).schema().to_pyarrow_schema().field(column).metadata",
     ),
     Reader(
@@ -137,6 +148,7 @@ form = "JSONCompactEachRowWithNamesAndTypes"
 query = lambda sql, *more: chdb.query(", ".join([f"{sql} {exact}", *more]), form)""",
         whole="query(f\"SELECT * FROM file('{path}', Parquet)\")",
         some="query(f\"SELECT {', '.join(columns)} FROM file('{path}', Parquet)\")",
+        filtered="query(f\"SELECT n FROM file('{path}', Parquet) WHERE {condition}\")",
         in_order="query(f\"SELECT * FROM file('{path}', Parquet)\", "
         '"input_format_parquet_preserve_order = 1")',
     ),
@@ -149,6 +161,7 @@ query = lambda sql, *more: chdb.query(", ".join([f"{sql} {exact}", *more]), form
         'spark = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()',
         whole="spark.read.parquet(path)",
         some="spark.read.parquet(path).select(*columns)",
+        filtered="spark.read.parquet(path).filter(condition)",
     ),
     Reader(
         key="fastparquet",
@@ -158,6 +171,8 @@ query = lambda sql, *more: chdb.query(", ".join([f"{sql} {exact}", *more]), form
         imports="import fastparquet",
         whole="fastparquet.ParquetFile(path).to_pandas()",
         some="fastparquet.ParquetFile(path).to_pandas(columns=columns)",
+        filtered="fastparquet.ParquetFile(path).to_pandas(filters=condition)",
+        skips_only=True,
         footer="fastparquet.ParquetFile(path).key_value_metadata[key]",
     ),
 )
@@ -330,5 +345,84 @@ EXCEPTIONS = (
         reader="fastparquet",
         kinds=("LIST of STRING",),
         why="a column that is stored without a dictionary is read as NULL altogether, without a word",
+    ),
+)
+
+_FLOATING = "FLOAT, with NaN and -0.0", "DOUBLE, with NaN and -0.0"
+_IEEE = "NaN is neither equal to itself nor larger than a number, as IEEE 754 has it"
+_NAMED_TYPES = "Arrow compares no values of a type that it knows by name only"
+
+# What is asked is answered otherwise than PostgreSQL would, or not at all. A way may name the `path`
+# and the `condition`.
+FILTER_EXCEPTIONS = (
+    Exceptional(reader="pyarrow", kinds=_FLOATING, why=_IEEE),
+    Exceptional(
+        reader="pyarrow",
+        kinds=("UUID", "JSON"),
+        why=_NAMED_TYPES,
+        way="pq.read_table(path, filters=condition, arrow_extensions_enabled=False)",
+        advice="a UUID as its 16 bytes, JSON as text",
+    ),
+    Exceptional(reader="pandas", kinds=_FLOATING, why=_IEEE),
+    Exceptional(
+        reader="pandas",
+        kinds=("UUID", "JSON"),
+        why=_NAMED_TYPES,
+        way="pd.read_parquet(path, filters=condition, arrow_extensions_enabled=False)",
+        advice="a UUID as its 16 bytes, JSON as text",
+    ),
+    Exceptional(
+        reader="pandas",
+        kinds=("INT64",),
+        why="a column with NULL is floating point before it is joined, and rounded",
+    ),
+    Exceptional(reader="pandas-arrow", kinds=_FLOATING, why=_IEEE),
+    Exceptional(
+        reader="pandas-arrow",
+        kinds=("UUID", "JSON"),
+        why=_NAMED_TYPES,
+        way='plain = {"dtype_backend": "pyarrow", "arrow_extensions_enabled": False}\n'
+        "pd.read_parquet(path, filters=condition, **plain)",
+        advice="a UUID as its 16 bytes, JSON as text",
+    ),
+    Exceptional(
+        reader="datafusion",
+        kinds=("STRING", "BYTE_ARRAY", *_FLOATING),
+        why="**rows are missing, without a word,** where some row groups have a minimum and a maximum and "
+        "others have none (those with NaN, with bytes that begin with 256 times `ff`, with text that "
+        "begins with 64 times U+10FFFF): DataFusion takes those of some for those of the file",
+        way='config = SessionConfig().set("datafusion.execution.collect_statistics", "false")\n'
+        "SessionContext(config).read_parquet(path).filter(condition)",
+    ),
+    Exceptional(
+        reader="daft",
+        kinds=_FLOATING,
+        why="-0.0 is less than 0.0, and **rows with 0.0 are missing** in a row group of negative numbers "
+        "and both zeros; NaN is not joined with NaN",
+    ),
+    Exceptional(reader="chdb", kinds=_FLOATING, why=_IEEE),
+    Exceptional(
+        reader="chdb",
+        kinds=("UUID",),
+        why="ClickHouse orders UUIDs by their second half first: equality is right, ranges are not",
+    ),
+    Exceptional(
+        reader="chdb",
+        kinds=("JSON",),
+        why="ClickHouse's JSON type is not compared with text",
+        way="query(f\"SELECT n FROM file('{path}', Parquet) WHERE {condition}\", "
+        '"input_format_parquet_enable_json_parsing = 0")',
+    ),
+    Exceptional(
+        reader="spark", kinds=("UUID", "TIME"), why="the file is not opened, as is said above"
+    ),
+    Exceptional(reader="daft", kinds=("UUID",), why="no condition compares it"),
+    Exceptional(
+        reader="fastparquet", kinds=("JSON",), why="it is parsed, and objects are not compared"
+    ),
+    Exceptional(
+        reader="fastparquet",
+        kinds=_FLOATING,
+        why="NaN and NULL are one, and are joined with each other",
     ),
 )

@@ -12,15 +12,14 @@ _RULE = "---\n"
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text in which there is more than can be seen is in double quotes, escaped."""
+    """Text is in double quotes: else it depends on the rules of a reader whether it is text."""
 
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = None if text.isprintable() else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+def _write_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _write_text)
 
 
 def front_matter(entry: Entry) -> str:

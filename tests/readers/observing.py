@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from docs.reading import Finding, Reader, Verdict
+from filelock import FileLock
+
+from docs import make_readers
+from docs.reading import READERS, Finding, Reader, Verdict
 from tests.readers.kinds import Kind
 from tests.readers.opening import Frame, some, whole
 from tests.types.harness import Text
@@ -89,3 +95,21 @@ def _has_the_others(reader: Reader, path: Path, kind: Kind) -> bool:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+
+
+def version_of(reader: Reader) -> str:
+    """The versions of a reader and of what it reads with."""
+    own, *others = reader.packages
+    of_others = "".join(f" with {each} {importlib.metadata.version(each)}" for each in others)
+    return importlib.metadata.version(own) + of_others
+
+
+def write_down(reader: Reader, **about: Any) -> None:
+    """Record what was observed of a reader, beside what is known of it, and write the page."""
+    # Workers record side by side.
+    with FileLock(Path(tempfile.gettempdir()) / "duckwarp-readers.lock"):
+        known = make_readers.observations()
+        known[reader.key] = known.get(reader.key, {}) | about
+        make_readers.OBSERVED.write_text(make_readers.saved(known), encoding="utf-8")
+        if all("filters" in known.get(each.key, {}) for each in READERS):
+            make_readers.PAGE.write_text(make_readers.page(known), encoding="utf-8")

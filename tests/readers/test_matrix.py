@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 from collections.abc import Sequence
@@ -16,8 +15,9 @@ from docs import make_readers
 from docs.reading import EXCEPTIONS, READERS, Exceptional, Finding, Reader, Verdict
 from tests.readers.conftest import Published
 from tests.readers.kinds import FILES, KINDS, Kind
-from tests.readers.observing import differences, observed
+from tests.readers.observing import differences, observed, version_of, write_down
 from tests.readers.opening import evaluated, missing, opened
+from tests.readers.questions import FILTERED
 
 RECORDING = bool(os.environ.get("DUCKWARP_RECORD_READERS"))
 RECORDED = make_readers.observations()
@@ -34,12 +34,6 @@ def _or_skip(reader: Reader) -> Reader:
     if reason is not None:
         pytest.skip(reason)
     return reader
-
-
-def _version(reader: Reader) -> str:
-    own, *others = reader.packages
-    of_others = "".join(f" with {each} {importlib.metadata.version(each)}" for each in others)
-    return importlib.metadata.version(own) + of_others
 
 
 def _findings(key: str) -> dict[str, dict[str, Any]]:
@@ -64,7 +58,7 @@ def test_a_reader_makes_of_each_kind_what_the_page_says(
 ) -> None:
     """To the letter in the version that the page names; in another one, nothing may be worse."""
     _or_skip(reader)
-    version = _version(reader)
+    version = version_of(reader)
     found: dict[str, Finding] = {}
     wrong: dict[str, list[str]] = {}
     for kind in (*KINDS, *FILES):
@@ -93,13 +87,7 @@ def _record(reader: Reader, version: str, found: dict[str, Finding]) -> None:
             for kind in kinds
         }
 
-    observations = RECORDED | {
-        reader.key: {"version": version, "types": of(KINDS), "files": of(FILES)}
-    }
-    RECORDED.update(observations)
-    make_readers.OBSERVED.write_text(make_readers.saved(observations), encoding="utf-8")
-    if all(each.key in observations for each in READERS):
-        make_readers.PAGE.write_text(make_readers.page(observations), encoding="utf-8")
+    write_down(reader, version=version, types=of(KINDS), files=of(FILES))
 
 
 WAYS = [
@@ -173,5 +161,7 @@ def test_the_page_names_every_kind_and_every_reader() -> None:
         assert f"\n| {kind.name} |" in page
     for kind in KINDS:
         assert page.count(f"\n| {kind.name} |") == 2
+    for filtered in FILTERED:
+        assert f"\n| {filtered.name} |" in page
     for reader in READERS:
         assert f"\n| {reader.name} | {RECORDED[reader.key]['version']} |" in page
