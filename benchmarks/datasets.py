@@ -1,8 +1,8 @@
 """The tables that are exported: what they hold, and the SQL that makes them.
 
 T is a publication's table with the columns that a warehouse adds; `lineitem` is TPC-H's. The wide
-ones and the one with huge values are what a reader of rows in memory trips over. No two rows of a
-table are equal.
+ones and the one with huge values are what a reader of rows in memory trips over. Those of
+`shapes.py` take plain DuckDB some seconds each. No two rows of a table are equal.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from benchmarks.shapes import SHAPES
 
 SCHEMA = "bench"
 SMALL_SCHEMA = "bench_small"
@@ -84,7 +86,10 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How much data: rows, but for `lineitem` its scale and the rows that this gives."""
+    """How much data: rows, but for `lineitem` its scale and the rows that this gives.
+
+    Of each shape, so many of a thousand of its rows.
+    """
 
     t: tuple[int, int, int, int] = (1_000_000, 5_000_000, 10_000_000, 20_000_000)
     lineitem: tuple[float, int] = (1, 6_001_215)
@@ -92,6 +97,7 @@ class Sizes:
     w1600: int = 20_000
     huge: int = 60
     small_tables: int = 200
+    shape_permille: int = 1_000
 
 
 FULL = Sizes()
@@ -102,6 +108,7 @@ QUICK = Sizes(
     w1600=500,
     huge=3,
     small_tables=10,
+    shape_permille=10,
 )
 
 
@@ -143,6 +150,7 @@ def datasets(sizes: Sizes) -> dict[str, Dataset]:
             schema=SMALL_SCHEMA,
             table_count=sizes.small_tables,
         ),
+        *(_shape(name, sizes.shape_permille) for name in SHAPES),
     ]
     return {dataset.name: dataset for dataset in made}
 
@@ -150,6 +158,17 @@ def datasets(sizes: Sizes) -> dict[str, Dataset]:
 def _t(name: str, rows: int) -> Dataset:
     return Dataset(
         name=name, title=f"T, {rows:,} rows of 15 columns", statement=_plain_t(), rows=rows
+    )
+
+
+def _shape(name: str, permille: int) -> Dataset:
+    shape = SHAPES[name]
+    rows = shape.rows * permille // 1_000
+    return Dataset(
+        name=name,
+        title=f"{shape.title}: {rows:,} rows of {len(shape.columns)} columns",
+        statement=shape.statement,
+        rows=rows,
     )
 
 

@@ -1,13 +1,24 @@
-"""What the rounds of a contestant come to: the median of times, the largest peak of memory."""
+"""What the rounds of a contestant come to: the median of times, the largest peak of memory.
+
+Of shapes and devices the median of the rounds' ratios: contestants of a round were close together.
+"""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contestants.registry import SEND, SORT
+from benchmarks.contestants.registry import ADBC, DUCKDB_ORDERED, DUCKWARP, SEND, SORT
 from benchmarks.results import Costs, Measurement, Results
+from benchmarks.scenarios import MEMORY
+
+# What duckwarp's time at a shape is divided by: the contestants, together, and their memory.
+BASES: dict[str, tuple[tuple[str, ...], str | None]] = {
+    "plain": ((DUCKDB_ORDERED,), MEMORY),
+    "ADBC": ((ADBC,), None),
+    "floor": ((SEND, SORT), None),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +63,53 @@ def wall(
     return found.costs.wall_seconds if found and found.costs else None
 
 
-def floor(results: Results, dataset: str) -> float | None:
-    """Seconds for sending the rows to nowhere, then sorting and writing them, in its race."""
-    sent = wall(results, dataset, dataset, SEND)
-    written = wall(results, dataset, dataset, SORT)
+def floor(results: Results, scenario: str, dataset: str) -> float | None:
+    """Seconds for sending the rows to nowhere, then sorting and writing them."""
+    sent = wall(results, scenario, dataset, SEND)
+    written = wall(results, scenario, dataset, SORT)
     return None if sent is None or written is None else sent + written
+
+
+def walls(
+    results: Results, scenario: str, dataset: str, *contestants: str, memory: str | None = None
+) -> dict[int, float]:
+    """The wall time of these contestants together in each round; empty where one of them failed."""
+    groups = [results.of(scenario, dataset, each, memory) for each in contestants]
+    if any(each.failure for group in groups for each in group):
+        return {}
+    turns = [{each.round: each.costs.wall_seconds for each in g if each.costs} for g in groups]
+    return {
+        number: sum(each[number] for each in turns) for number in set.intersection(*map(set, turns))
+    }
+
+
+def ratio(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float | None:
+    """The median of the ratios of the rounds that both have; None where there are none."""
+    ratios = [value / theirs[number] for number, value in ours.items() if number in theirs]
+    return statistics.median(ratios) if ratios else None
+
+
+def mean(ratios: Iterable[float | None]) -> float | None:
+    """The geometric mean of the ratios that there are."""
+    known = [each for each in ratios if each is not None]
+    return statistics.geometric_mean(known) if known else None
+
+
+def datasets_of(results: Results, scenario: str) -> list[str]:
+    """The datasets that were measured in a scenario, in the order of their turns."""
+    if scenario not in results.scenarios:
+        return []
+    measured = results.scenarios[scenario].measurements
+    return list(dict.fromkeys(each.dataset for each in measured if each.dataset))
+
+
+def shape_ratio(results: Results, dataset: str, base: str) -> float | None:
+    """duckwarp's time at a shape as a multiple of that of one of the `BASES`."""
+    contestants, memory = BASES[base]
+    return ratio(
+        walls(results, "shapes", dataset, DUCKWARP, memory=MEMORY),
+        walls(results, "shapes", dataset, *contestants, memory=memory),
+    )
 
 
 def _together(group: Sequence[Measurement]) -> Figures:

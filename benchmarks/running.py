@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.contestants.registry import CONTESTANTS, DUCKDB, SORT, Contestant, Job
+from benchmarks.contestants.registry import CONTESTANTS, Contestant, Job
 from benchmarks.contestants.task import DSN, URI
 from benchmarks.counting import dataset_files
 from benchmarks.datasets import Dataset
@@ -41,12 +42,12 @@ class Ground:
 def run(entries: Sequence[Entry], ground: Ground) -> Iterator[Measurement]:
     """Measure all entries once per round; who has failed is out of the following rounds.
 
-    Each round starts with another entry, so that nobody is always the one that follows the same.
+    Each round starts with another entry of a dataset, so that nobody is always the one that
+    follows the same; those of a dataset stay together.
     """
     out: set[Entry] = set()
     for number in range(max(entry.rounds for entry in entries)):
-        start = number % len(entries)
-        for entry in (*entries[start:], *entries[:start]):
+        for entry in _in_turn(entries, number):
             if entry in out or number >= entry.rounds:
                 continue
             measurement = _measurement(entry, number + 1, ground)
@@ -54,6 +55,13 @@ def run(entries: Sequence[Entry], ground: Ground) -> Iterator[Measurement]:
             if measurement.failure:
                 out.add(entry)
             yield measurement
+
+
+def _in_turn(entries: Sequence[Entry], number: int) -> Iterator[Entry]:
+    for _, group in itertools.groupby(entries, key=lambda entry: entry.dataset):
+        together = list(group)
+        start = number % len(together)
+        yield from (*together[start:], *together[:start])
 
 
 def _measurement(entry: Entry, number: int, ground: Ground) -> Measurement:
@@ -82,12 +90,12 @@ def _measurement(entry: Entry, number: int, ground: Ground) -> Measurement:
 def _costs(contestant: Contestant, entry: Entry, ground: Ground) -> Costs:
     dataset = ground.datasets[entry.dataset] if entry.dataset else None
     folder = ground.folder / "turn"
-    local = ground.folder / f"{entry.dataset}.parquet"
-    if contestant.name == SORT and not local.exists():
-        _make_local(entry, ground, local)
+    given = ground.folder / f"{entry.dataset}, {contestant.reads}"
+    if contestant.reads is not None and not given.exists():
+        _make_given(CONTESTANTS[contestant.reads], dataset, ground, given)
     folder.mkdir()
     try:
-        job = Job(dataset=dataset, memory=entry.memory, folder=folder, local=local)
+        job = Job(dataset=dataset, memory=entry.memory, folder=folder, given=given)
         costs = measure(_task(contestant, job, ground))
         written = [path.stat().st_size for path in dataset_files(job.output)]
         if dataset is not None and job.output.exists():
@@ -99,15 +107,14 @@ def _costs(contestant: Contestant, entry: Entry, ground: Ground) -> Costs:
         shutil.rmtree(folder)
 
 
-def _make_local(entry: Entry, ground: Ground, local: Path) -> None:
-    """Write the dataset's rows to `local` as they come."""
-    dataset = ground.datasets[entry.dataset or ""]
-    folder = ground.folder / "unsorted"
+def _make_given(writer: Contestant, dataset: Dataset | None, ground: Ground, given: Path) -> None:
+    """Have `writer` write the dataset into `given`."""
+    folder = ground.folder / "writer"
     folder.mkdir()
     try:
-        job = Job(dataset=dataset, memory=None, folder=folder, local=local)
-        measure(_task(CONTESTANTS[DUCKDB], job, ground))
-        dataset_files(job.output)[0].rename(local)
+        job = Job(dataset=dataset, memory=None, folder=folder, given=given)
+        measure(_task(writer, job, ground))
+        job.output.rename(given)
     finally:
         shutil.rmtree(folder)
 

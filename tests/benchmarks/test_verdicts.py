@@ -66,8 +66,71 @@ def test_the_largest_peak_of_all_rounds_counts() -> None:
 
 def test_time_per_row_is_compared_not_time() -> None:
     rows = (*ours(10.0), *ours(44.0, dataset="t20"))
-    found = verdict(results(rows=rows), "T: time per row")
+    found = verdict(results(rows=rows), "T: time per row at four times the rows, at 1GB")
     assert found.ratio == pytest.approx(1.1)
+
+
+def test_time_per_row_in_little_memory_is_taken_from_the_scenario_of_memory() -> None:
+    memory = (*ours(8.0, memory="512MB"), *ours(56.0, memory="512MB", dataset="t20"))
+    found = verdict(results(memory=memory), "T: time per row at four times the rows, at 512MB")
+    assert (found.ratio, found.limit) == (pytest.approx(1.75), 1.5)
+    assert found.holds is False
+
+
+def test_verify_is_compared_with_the_export_of_its_round() -> None:
+    walls = [costs(wall) for wall in (12.0, 30.0, 22.0)]
+    verified = measured(registry.VERIFY, *walls, memory="1GB")
+    found = verdict(results(verify=(*ours(10.0, 10.0, 20.0), *verified)), "T: time of `duckwarp v")
+    assert (found.ratio, found.holds) == (pytest.approx(1.2), True)
+
+
+def plain(*walls: float, dataset: str = "t") -> tuple:
+    rounds = [costs(wall) for wall in walls]
+    return measured(registry.DUCKDB_ORDERED, *rounds, memory="1GB", dataset=dataset)
+
+
+PLAIN = "shapes: time of duckwarp at 1GB to plain DuckDB, ORDER BY ALL, at 1GB, "
+
+
+class TestShapes:
+    def test_are_judged_by_the_geometric_mean_of_medians_of_ratios(self) -> None:
+        shapes = (
+            *ours(2.0, 9.0, 4.0),
+            *plain(2.0, 3.0, 4.0),
+            *ours(1.44, dataset="lineitem"),
+            *plain(1.0, dataset="lineitem"),
+        )
+        found = verdict(results(shapes=shapes), PLAIN + "on average")
+        assert (found.ratio, found.limit) == (pytest.approx(1.2), 1.05)
+        found = verdict(results(shapes=shapes), PLAIN + "at worst")
+        assert (found.ratio, found.limit, found.holds) == (pytest.approx(1.44), 1.2, False)
+
+    def test_that_another_cannot_do_are_left_out_of_its_mean(self) -> None:
+        shapes = (
+            *ours(6.0),
+            *measured(registry.ADBC, costs(10.0)),
+            *ours(1.0, dataset="lineitem"),
+            *measured(registry.ADBC, "no such type", dataset="lineitem"),
+        )
+        found = verdict(results(shapes=shapes), "shapes: time of duckwarp at 1GB to ADBC")
+        assert (found.ratio, found.limit, found.holds) == (pytest.approx(0.6), 0.65, True)
+
+    def test_are_not_judged_where_duckwarp_has_failed_at_one(self) -> None:
+        shapes = (
+            *ours(1.0),
+            *plain(1.0),
+            *measured(registry.DUCKWARP, "no memory", memory="1GB", dataset="lineitem"),
+            *plain(1.0, dataset="lineitem"),
+        )
+        found = [v for v in verdicts(results(shapes=shapes)) if v.what.startswith("shapes")]
+        assert len(found) == 4
+        assert {each.holds for each in found} == {None}
+
+    def test_have_the_largest_of_all_peaks(self) -> None:
+        small = measured(registry.DUCKWARP, costs(), memory="1GB", dataset="lineitem")
+        large = measured(registry.DUCKWARP, costs(peak_bytes=1_100_000_000), memory="1GB")
+        found = verdict(results(shapes=(*small, *large)), "shapes: largest peak")
+        assert (found.ratio, found.holds) == (pytest.approx(1.1), False)
 
 
 def test_without_results_every_target_is_there_and_none_judged() -> None:
