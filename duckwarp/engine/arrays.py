@@ -11,7 +11,6 @@ from duckwarp.engine.cells import (
     checked,
     counted,
     losses_of,
-    refuse_invalid_text,
     text_form,
 )
 from duckwarp.engine.form import Form
@@ -33,8 +32,7 @@ USUAL_ELEMENTS = 4  # of a list, for the size of row groups
 
 
 def form_of(column: Column, context: Context) -> Form:
-    """How `column` is written. Raises `SourceError` for text that is no UTF-8."""
-    refuse_invalid_text(column, context)
+    """How `column` is written."""
     cell = cell_of(column, context.traits)
     if cell.pg_type.kind == "array":
         return checked_json(_array_form(cell, context), column, context)

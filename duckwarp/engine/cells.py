@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 
 from duckwarp.engine import geo
 from duckwarp.engine.form import Form
-from duckwarp.engine.measure import INVALID_ROW, INVALID_TEXT, reference, specials_of
+from duckwarp.engine.measure import reference, specials_of
 from duckwarp.engine.types import FALLBACK, Facts, Special, filled
 from duckwarp.model.column import Column
-from duckwarp.model.errors import SourceError
 from duckwarp.model.pg_type import PgType, ServerTraits
 from duckwarp.model.results import KEPT, Loss
 from duckwarp.model.settings import SpecialValues
@@ -91,22 +90,6 @@ def cell_of(column: Column, traits: ServerTraits) -> Cell:
     return Cell(column=column, pg_type=pg_type, typmod=typmod, source=source, specials=specials)
 
 
-def refuse_invalid_text(column: Column, context: Context) -> None:
-    """Raises `SourceError` for text that is no UTF-8, which no file could hold as text."""
-    count = context.count(INVALID_TEXT)
-    if count:
-        row = (context.facts or {}).get(INVALID_ROW)
-        values = "value" if count == 1 else "values"
-        raise SourceError(
-            f'column "{column.name}" has {count:,} {values} that {_NOT_UTF8[count == 1]} valid '
-            f"UTF-8 (look at {row}); the database is SQL_ASCII and does not say what encoding "
-            "they are in"
-        )
-
-
-_NOT_UTF8 = {True: "is not", False: "are not"}
-
-
 def losses_of(cell: Cell, context: Context) -> tuple[Loss, ...]:
     """The values that were counted and that the type of the file cannot hold."""
     kinds = [(each.kind, each.kind, AS_NULL) for each in cell.specials]
@@ -158,3 +141,11 @@ def checked(expression: str, guards: list[str], column: Column) -> str:
 def guarded_value(misfit: str, value: str, column: Column) -> str:
     """DuckDB's expression of a value, which stops the copy at the first one that does not fit."""
     return f"CASE WHEN {misfit} THEN error('{GUARD} {column.position}') ELSE {value} END"
+
+
+def length_of_text(text: str) -> str:
+    """DuckDB's expression for the bytes of a text, which raises an error if they are no UTF-8.
+
+    The reader takes whatever bytes come, and the sort takes 0xff for the end of a text.
+    """
+    return f"strlen(decode(encode({text})))"

@@ -25,7 +25,6 @@ MIN_CODED_SHARE = 0.97
 @dataclass(frozen=True, slots=True)
 class SampledText:
     """How many `rows` of a sample have a text in the column at `position`; any text if it is None.
-
     `on_several_pages` is False where one page has them all: others may be full of other texts.
     """
 
@@ -41,13 +40,18 @@ def may_have_codes(form: Form) -> bool:
 
 
 def sampling_query(texts: Mapping[int, Form], sample: str) -> str:
-    """The query whose rows are the fields of `SampledText`, of the columns at these positions."""
+    """The query whose rows are the fields of `SampledText`, of the columns at these positions.
+
+    Texts come as their bytes in UTF-8.
+    """
     named = ", ".join(
         f'({form.select}) COLLATE "C" AS c{position}' for position, form in texts.items()
     )
-    # A text that is cut here is too long to have a code.
+    # A text that is cut here is too long to have a code. Bytes that are no text are refused.
     cut = ", ".join(
-        f"({position}, pg_catalog.left(s.c{position}, {MAX_CODED_BYTES + 1}))" for position in texts
+        f"({position}, pg_catalog.convert_to("
+        f"pg_catalog.left(s.c{position}, {MAX_CODED_BYTES + 1}), 'UTF8'))"
+        for position in texts
     )
     return (
         "SELECT u.position, u.text, pg_catalog.count(*), "

@@ -25,6 +25,7 @@ from duckwarp.engine.session import (
     leave_snapshot,
 )
 from duckwarp.engine.statements import (
+    INVALID_TEXT,
     LONG_ROW,
     copy_statement,
     nan_streams,
@@ -33,7 +34,7 @@ from duckwarp.engine.statements import (
     zeros_query,
 )
 from duckwarp.engine.streaming import byte_stream
-from duckwarp.model.errors import DiskFull, ServerSaid, SourceError, shorten
+from duckwarp.model.errors import DiskFull, InvalidText, ServerSaid, SourceError, shorten
 from duckwarp.model.filenames import utf8_path
 from duckwarp.model.settings import Order
 
@@ -123,7 +124,8 @@ def _understood(error: Exception, job: CopyJob, connected: bool) -> Exception:
         return SpecialValueFound(position, job.plan.columns[position - 1].name)
     if isinstance(error, SourceError):
         return error
-    if isinstance(error, duckdb.ConversionException) and job.plan.narrows:
+    is_conversion = isinstance(error, duckdb.ConversionException) and INVALID_TEXT not in text
+    if is_conversion and job.plan.narrows:
         return LargeNumberFound(_first_line(error))
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfMemory(_first_line(error))
@@ -223,6 +225,8 @@ _PART = re.compile(r"\n(DETAIL|HINT|QUERY|CONTEXT|LOCATION|LINE \d+): ")
 def _translated(error: Exception, connected: bool) -> SourceError:
     """DuckDB's error in words that say what to do, without the query."""
     text, reason = str(error), _first_line(error)
+    if INVALID_TEXT in text:
+        return InvalidText()
     said = _SERVER_SAID.search(text)
     words, *parts = _PART.split(said["message"]) if said is not None else [""]
     if said is not None and said["severity"] != "FATAL" and connected:

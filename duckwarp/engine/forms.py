@@ -13,6 +13,7 @@ from duckwarp.engine.cells import (
     Context,
     checked,
     guarded_value,
+    length_of_text,
     losses_of,
     text_form,
     trap,
@@ -61,7 +62,7 @@ def scalar_form(cell: Cell, context: Context) -> Form:
     return Form(
         select=filled(rule.template, cell.pg_type, source),
         duckdb_type=rule.duckdb_type,
-        raw=_raw(cell, source, context),
+        raw=_raw(cell, source),
         casts=rule.casts if rule.casts_only and source == cell.source else None,
         value=value,
         # Without -0.0, which stops the copy where it is not reckoned with, the value is the key.
@@ -75,15 +76,14 @@ def scalar_form(cell: Cell, context: Context) -> Form:
     )
 
 
-def _raw(cell: Cell, source: str, context: Context) -> Raw | None:
+def _raw(cell: Cell, source: str) -> Raw | None:
     """How character(n) is read: as bytes, since DuckDB's reader drops the padding of the type."""
     if not (cell.pg_type.builtin and cell.pg_type.name == _CHARACTER):
         return None
     if cell.typmod == _ONE_CHARACTER:
         # There is no padding, but a blank is taken for some.
-        return Raw(select=source, value=_BLANK, length="strlen({d}) + ({d} = '')::BIGINT")
-    if context.traits.encoding == "SQL_ASCII":
-        return None  # what is no UTF-8 is told by the reader of text
+        length = f"{length_of_text('{d}')} + ({{d}} = '')::BIGINT"
+        return Raw(select=source, value=_BLANK, length=length)
     sent = f"pg_catalog.bpcharsend({source})"
     return Raw(select=sent, value="decode({d})", length="octet_length({d})")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from duckwarp.engine.arrays import USUAL_ELEMENTS
+from duckwarp.engine.cells import length_of_text
 from duckwarp.engine.form import Form
 from duckwarp.engine.layout import is_variable, long_row_bytes
 from duckwarp.engine.measure import RELATION_ALIAS
@@ -50,25 +51,28 @@ def _length(form: Form, in_utf8: bool) -> str:
         elements = f"pg_catalog.cardinality({value})::int8 * {form.width_bytes // USUAL_ELEMENTS}"
         if not has_text(form):
             return elements
-        value, elements = f"pg_catalog.array_to_string({value}, '')", f"{elements} + "
+        value, elements = f"pg_catalog.array_to_string({value}, ' ')", f"{elements} + "
     if not in_utf8:
         value = f"pg_catalog.convert_to({value}, 'UTF8')"
     return f"{elements}pg_catalog.octet_length({value})"
 
 
-def length_in_duckdb(form: Form) -> str:
+def checked_length(form: Form) -> str:
     """DuckDB's template over `{d}` for the length of a value as it comes from the server.
 
-    Both sides count alike, so that they agree on whether a row is long.
+    Both sides count alike, so that they agree on whether a row is long. Raises DuckDB's error for
+    text that is no UTF-8.
     """
     if form.duckdb_type == "BLOB":
         return "octet_length({d})"
     if not form.duckdb_type.endswith("[]"):
-        return "strlen({d})"
+        return length_of_text("{d}")
     elements = f"len({{d}}) * {form.width_bytes // USUAL_ELEMENTS}"
     if not has_text(form):
         return elements
-    return f"{elements} + coalesce(strlen(array_to_string({{d}}, '')), 0)"
+    # The blank keeps the bytes of two elements from making a character together.
+    joined = length_of_text("array_to_string({d}, ' ')")
+    return f"{elements} + coalesce({joined}, 0)"
 
 
 def has_text(form: Form) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from duckwarp.engine import geo, numbers
-from duckwarp.engine.types import FALLBACK, Facts, Special, filled, rule_for
-from duckwarp.files.quoting import identifier, literal
+from duckwarp.engine.types import Facts, Special, rule_for
+from duckwarp.files.quoting import identifier
 from duckwarp.model.column import Column
 from duckwarp.model.pg_type import PgType, ServerTraits
 from duckwarp.model.source import Source
@@ -21,12 +21,11 @@ ELEMENT_ALIAS = "e"
 SEVERAL_DIMENSIONS = "several dimensions"
 LOWER_BOUNDS = "lower bounds"
 LOWER_BOUNDS_LOST = "lower bounds other than 1"  # as a loss is called
-INVALID_TEXT = "invalid UTF-8"
-INVALID_ROW = "a row with invalid UTF-8"
 
 HAS_SEVERAL_DIMENSIONS = "pg_catalog.array_ndims({c}) > 1"
-# A bound other than 1 in any dimension, as in [0:2] or [1:2][5:6].
-HAS_LOWER_BOUNDS = r"pg_catalog.array_dims({c}) ~ '\[(?!1:)'"
+# A bound other than 1 in any dimension, as in [0:2] or [1:2][5:6]. The text of the bounds has the
+# collation of the array, under which there may be no regular expressions.
+HAS_LOWER_BOUNDS = r"""pg_catalog.array_dims({c}) COLLATE "C" ~ '\[(?!1:)'"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ def measures_of(column: Column, traits: ServerTraits, *, everything: bool) -> li
     resolved, typmod = column.pg_type.resolved(column.typmod)
     source = reference(column, resolved)
     if resolved.kind == "array":
-        return _array_measures(resolved, typmod, source, traits) + _text_measures(column, traits)
+        return _array_measures(resolved, typmod, source, traits)
     specials = specials_of(resolved, typmod, traits)
     measures = []
     if is_numeric(resolved) and numbers.declared(resolved, typmod, traits.money_scale) is None:
@@ -89,8 +88,7 @@ def measures_of(column: Column, traits: ServerTraits, *, everything: bool) -> li
         everything = True
     if everything:
         measures += [_count(special, source) for special in specials]
-    measures += _named(geo.srid_measures(resolved, typmod, source))
-    return measures + _text_measures(column, traits)
+    return measures + _named(geo.srid_measures(resolved, typmod, source))
 
 
 def _named(expressions: Mapping[str, str]) -> list[Measure]:
@@ -156,93 +154,17 @@ def _over_elements(measure: Measure, source: str) -> Measure:
     )
 
 
-# Well-formed UTF-8 (Unicode 16, table 3-7), byte by byte: in a SQL_ASCII database a regular
-# expression sees bytes.
-_UTF8 = (
-    r"^([\x01-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
-    r"|[\xe1-\xec\xee\xef][\x80-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]"
-    r"|\xf0[\x90-\xbf][\x80-\xbf][\x80-\xbf]|[\xf1-\xf3][\x80-\xbf][\x80-\xbf][\x80-\xbf]"
-    r"|\xf4[\x80-\x8f][\x80-\xbf][\x80-\xbf])*$"
-)
-
-
-def _written_text(column: Column) -> str | None:
-    """PostgreSQL's expression for the text of a value; None for a type whose values stay none."""
-    resolved, _ = column.pg_type.resolved(column.typmod)
-    source = reference(column, resolved)
-    if resolved.kind == "array":
-        return filled(FALLBACK.template, resolved, source)
-    rule = rule_for(resolved)
-    is_text = rule.duckdb_type == "VARCHAR" and not is_numeric(resolved)
-    return filled(rule.template, resolved, source) if is_text else None
-
-
-def _text_measures(column: Column, traits: ServerTraits) -> list[Measure]:
-    """SQL_ASCII promises nothing about bytes: whatever becomes text has to be looked at."""
-    text = _written_text(column) if traits.encoding == "SQL_ASCII" else None
-    return (
-        []
-        if text is None
-        else [Measure(name=INVALID_TEXT, expression=_count_invalid(text), counts=True)]
-    )
-
-
-def _count_invalid(text: str) -> str:
-    return f"pg_catalog.count(*) FILTER (WHERE {text} !~ '{_UTF8}')"
-
-
-def conversion_measure(column: Column) -> Measure | None:
-    """What fails where text of the column has no equivalent in UTF-8; None for a column without."""
-    text = _written_text(column)
-    if text is None:
-        return None
-    converted = f"pg_catalog.count(pg_catalog.convert_to({text}, 'UTF8'))"
-    return Measure(name="values in UTF-8", expression=converted)
-
-
-def row_with(column: Column, character: str, encoding: str, row: str) -> Measure:
-    """A row whose text has a character, whose bytes in the database's encoding are in hex."""
-    searched = f"pg_catalog.convert_from('\\x{character}', {literal(encoding)})"
-    found = f"pg_catalog.strpos({_written_text(column)}, {searched}) > 0"
-    return Measure(name=INVALID_ROW, expression=f"pg_catalog.min({row}) FILTER (WHERE {found})")
-
-
-def closer_measures(column: Column, facts: Facts, row: str) -> list[Measure]:
-    """What to ask in a second query because of what the first one gave: mostly nothing.
-
-    `row` is an expression that names a row, as `row_name` gives it.
-    """
-    measures = []
-    if int(facts.get(INVALID_TEXT) or 0):
-        invalid = f"{_written_text(column)} !~ '{_UTF8}'"
-        measures.append(
-            Measure(name=INVALID_ROW, expression=f"pg_catalog.min({row}) FILTER (WHERE {invalid})")
-        )
+def closer_measures(column: Column, facts: Facts) -> list[Measure]:
+    """What to ask in a second query because of what the first one gave: mostly nothing."""
     resolved, typmod = column.pg_type.resolved(column.typmod)
     source = reference(column, resolved)
     if resolved.element is None:
         others = geo.other_srids_measure(resolved, source, facts)
-        return measures + _named({geo.OTHER_SRIDS: others} if others else {})
+        return _named({geo.OTHER_SRIDS: others} if others else {})
     element, _ = resolved.element.resolved(typmod)
     others = geo.other_srids_measure(element, ELEMENT_ALIAS, facts)
     inner = _named({geo.OTHER_SRIDS: others} if others else {})
-    return measures + [_over_elements(each, source) for each in inner]
-
-
-def row_name(relation: str, first: Column, *, has_ctid: bool) -> str:
-    """PostgreSQL's expression for words that lead to a row of `relation`.
-
-    Its place where it has one, else its first value, which is shown as bytes: it may be the very
-    text that is no UTF-8.
-    """
-    if has_ctid:
-        place = f"{RELATION_ALIAS}.ctid::pg_catalog.text || ' of ' || {RELATION_ALIAS}.tableoid"
-        return f"'ctid ' || {place}::pg_catalog.regclass::pg_catalog.text"
-    resolved, _ = first.pg_type.resolved(first.typmod)
-    text = filled(FALLBACK.template, resolved, reference(first, resolved))
-    shown = f"pg_catalog.encode(pg_catalog.convert_to({text}, 'SQL_ASCII'), 'escape')"
-    words = literal(f'the row of {relation} with "{first.name}" = ')
-    return f"{words} || coalesce({shown}, 'NULL')"
+    return [_over_elements(each, source) for each in inner]
 
 
 def measuring_query(measures: Sequence[Measure], rows: str) -> str:

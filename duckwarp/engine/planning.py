@@ -5,7 +5,6 @@ The only place where measuring (source) and deciding (engine) meet.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,12 +28,9 @@ from duckwarp.engine.measure import (
     Measure,
     all_rows,
     closer_measures,
-    conversion_measure,
     facts_from,
     measures_of,
     measuring_query,
-    row_name,
-    row_with,
 )
 from duckwarp.engine.plan import ExportPlan, PlannedColumn, build_plan, names_objects
 from duckwarp.engine.sampling import is_worth_a_sample, looked_at, sample_of
@@ -242,19 +238,16 @@ def _measured(
 
     One query for all of them, or none. What some pages show is what the whole table shows, unless
     the copy meets a value beyond it: the guards of the copy look for that, and all is measured
-    then. A second query only where the first asks for it: which row has text that is no UTF-8, how
-    many geometries are of another reference system.
+    then. A second query only where the first asks for it: how many geometries are of another
+    reference system.
     """
     assert source.relation is not None
-    # In SQL_ASCII, no guard of the copy looks at the bytes of texts.
-    is_guarded = traits.encoding != "SQL_ASCII" and not experience.special_values
-    if is_guarded and is_worth_a_sample(source.relation, traits):
+    if not experience.special_values and is_worth_a_sample(source.relation, traits):
         facts = _asked(connection, source, wanted, sample_of(source, traits))
         if not any(map(_has_specials, wanted, facts)):
             return facts, True
     facts = _asked(connection, source, wanted, all_rows(source))
-    row = _row_name(source, columns)
-    closer = [closer_measures(*pair, row) for pair in zip(columns, facts, strict=True)]
+    closer = [closer_measures(*pair) for pair in zip(columns, facts, strict=True)]
     more = _asked(connection, source, closer, all_rows(source))
     return [{**first, **second} for first, second in zip(facts, more, strict=True)], False
 
@@ -262,47 +255,6 @@ def _measured(
 def _has_specials(measures: Sequence[Measure], facts: Facts) -> bool:
     """Whether values were counted that have to be counted in all rows."""
     return any(facts.get(measure.name) not in (None, "0") for measure in measures if measure.counts)
-
-
-def _row_name(source: Source, columns: Sequence[Column]) -> str:
-    has_ctid = source.relation is not None and source.relation.kind in WITH_CTID
-    return row_name(source.qualified_name, columns[0], has_ctid=has_ctid)
-
-
-def explain_encoding(
-    connection: psycopg.Connection[Any],
-    source: Source,
-    columns: Sequence[Column],
-    traits: ServerTraits,
-) -> None:
-    """Raises `SourceError` with the column and a row of text that has no equivalent in UTF-8.
-
-    For a source whose copy has failed in a database of another encoding, since every column with
-    text is read for it.
-    """
-    if traits.encoding in ("UTF8", "SQL_ASCII"):
-        return
-    for column in columns:
-        measure = conversion_measure(column)
-        if measure is None:
-            continue
-        try:
-            _asked(connection, source, [[measure]], all_rows(source))
-        except SourceError as error:
-            character = _BYTES.search(str(error))
-            if getattr(error.__cause__, "sqlstate", None) != UNTRANSLATABLE or character is None:
-                continue
-            searched = character[0].replace(" ", "").replace("0x", "")
-            row = row_with(column, searched, traits.encoding, _row_name(source, columns))
-            place = _asked(connection, source, [[row]], all_rows(source))[0][row.name]
-            raise SourceError(
-                f'column "{column.name}" has text with the bytes {character[0]} of '
-                f"{traits.encoding}, which have no equivalent in UTF-8 (look at {place})"
-            ) from error
-
-
-UNTRANSLATABLE = "22P05"
-_BYTES = re.compile("0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
 def _asked(

@@ -108,7 +108,12 @@ def _codes(
     if not texts:
         return {}
     rows = fetch_rows(connection, source, sampling_query(texts, sample))
-    return coded_texts([SampledText(*row) for row in rows])
+    return coded_texts(
+        [
+            SampledText(position, None if text is None else text.decode(), count, several)
+            for position, text, count, several in rows
+        ]
+    )
 
 
 def _sizes(

@@ -8,7 +8,7 @@ from pathlib import Path
 from duckwarp.engine import codes
 from duckwarp.engine.form import Form, Raw
 from duckwarp.engine.layout import STREAM_ROW_GROUP_BYTES, Reader, dictionary_bytes, is_variable
-from duckwarp.engine.lengths import has_text, length_in_duckdb
+from duckwarp.engine.lengths import checked_length, has_text
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.files.quoting import file_pattern, identifier, literal
@@ -16,6 +16,8 @@ from duckwarp.model.settings import Compression, Order, SortIn
 
 # The words of the error by which a copy is stopped at a row with more text than was reckoned with.
 LONG_ROW = "duckwarp met a long row"
+# Those of DuckDB where bytes are to be text and are no UTF-8.
+INVALID_TEXT = "Failure in decode"
 
 
 def server_query(plan: ExportPlan, condition: str, limit: int | None = None) -> str:
@@ -135,7 +137,7 @@ def copy_statement(plan: ExportPlan, rows: str, path: str) -> str:
     numbered = list(enumerate(plan.columns, start=1))
     values = ", ".join(f"{_received(plan, c).replace('{d}', f'c{n}')} AS c{n}" for n, c in numbered)
     named = ", ".join(f"{_value(n, c)} AS {identifier(c.name)}" for n, c in numbered)
-    ordered = _ordered(plan, f"SELECT {values} FROM ({rows}){_length_guard(plan)}")
+    ordered = _ordered(plan, f"SELECT {values} FROM ({rows}){_text_guard(plan)}")
     query = f"SELECT {named} FROM ({ordered}) AS t"
     return f"COPY ({query}) TO {literal(path)} ({', '.join(_options(plan))})"
 
@@ -188,25 +190,29 @@ def _keys(number: int, column: PlannedColumn) -> tuple[str, ...]:
     return tuple(key.replace("{d}", f"c{number}") for key in column.form.order or ("{d}",))
 
 
-def _length_guard(plan: ExportPlan) -> str:
-    """A condition that every row meets, or stops the copy because it has too much text."""
-    if plan.layout.max_text_bytes is None:
+def _text_guard(plan: ExportPlan) -> str:
+    """A condition that every row meets, or stops the copy.
+
+    By text that is no UTF-8, or that is more than row groups were made for.
+    """
+    most = plan.layout.max_text_bytes
+    lengths = [
+        f"coalesce({received_length(plan, c).replace('{d}', f'c{n}')}, 0)"
+        for n, c in enumerate(plan.columns, start=1)
+        if (has_text(c.form) if most is None else is_variable(c.form))
+    ]
+    if not lengths:
         return ""
-    lengths = _sum(
-        [
-            f"coalesce({received_length(plan, c).replace('{d}', f'c{n}')}, 0)"
-            for n, c in enumerate(plan.columns, start=1)
-            if is_variable(c.form)
-        ]
-    )
-    stop = f"{lengths} > {plan.layout.max_text_bytes} THEN error({literal(LONG_ROW)})"
+    if most is None:
+        return f" WHERE {_sum(lengths)} >= 0"
+    stop = f"{_sum(lengths)} > {most} THEN error({literal(LONG_ROW)})"
     return f" WHERE CASE WHEN {stop} ELSE true END"
 
 
 def received_length(plan: ExportPlan, column: PlannedColumn) -> str:
-    """DuckDB's template of the length of a value as it is read."""
+    """DuckDB's template of the length of a value as it is read, which checks the text."""
     raw = _raw(plan, column)
-    return length_in_duckdb(column.form) if raw is None else raw.length
+    return checked_length(column.form) if raw is None else raw.length
 
 
 def _sum(terms: Sequence[str]) -> str:

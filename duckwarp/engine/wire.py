@@ -18,7 +18,7 @@ from itertools import accumulate
 import pyarrow as pa
 
 from duckwarp.engine.wiretypes import ReadColumn, WireType, schema_of
-from duckwarp.model.errors import SourceError
+from duckwarp.model.errors import InvalidText, SourceError
 
 # A row of fields, each the bytes of a value or None for NULL.
 Row = tuple[bytes | None, ...]
@@ -27,7 +27,7 @@ Row = tuple[bytes | None, ...]
 def record_batch(columns: Sequence[ReadColumn], rows: Sequence[Row]) -> pa.RecordBatch:
     """The rows, at least one, as a record batch with the columns c1, c2, ….
 
-    Raises `SourceError` for text that is no UTF-8 and for arrays of several dimensions.
+    Raises `InvalidText`, and `SourceError` for arrays of several dimensions.
     """
     fields = zip(columns, zip(*rows, strict=True), strict=True)
     arrays = [_column(column, values) for column, values in fields]
@@ -42,13 +42,11 @@ def _column(column: ReadColumn, values: Row) -> pa.Array:
 
 
 def _refuse_invalid_text(column: ReadColumn, texts: pa.Array) -> None:
-    """The server sends a "char" as it is, and DuckDB would take whatever bytes Arrow has."""
+    """DuckDB would take whatever bytes Arrow has."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise SourceError(
-            f"column {column.position} of the query has text that is not valid UTF-8"
-        ) from error
+        raise InvalidText(f"column {column.position} of the query") from error
 
 
 def _scalars(wire_type: WireType, values: Row) -> pa.Array:

@@ -19,10 +19,11 @@ from duckwarp.engine.copy import (
     SpecialValueFound,
     start_copy,
 )
+from duckwarp.engine.encoding import explain_encoding, is_about_encoding
 from duckwarp.engine.layout import Reader, Resources
 from duckwarp.engine.memory import check_columns, check_longest
 from duckwarp.engine.plan import ExportPlan
-from duckwarp.engine.planning import Experience, explain_encoding, plan_source
+from duckwarp.engine.planning import Experience, plan_source
 from duckwarp.engine.session import (
     Running,
     Session,
@@ -133,7 +134,18 @@ def copied(
     run: Run, source: Source, columns: tuple[Column, ...]
 ) -> tuple[ExportPlan, ParquetFacts]:
     """The staged Parquet file: copied, and copied anew where what was met asks for another plan."""
-    connection, traits = run.snapshot.connection, run.snapshot.traits
+    try:
+        return _copied(run, source, columns)
+    except SourceError as error:
+        if is_about_encoding(error):
+            with run.turn:
+                explain_encoding(run.snapshot.connection, source, columns, run.snapshot.traits)
+        raise
+
+
+def _copied(
+    run: Run, source: Source, columns: tuple[Column, ...]
+) -> tuple[ExportPlan, ParquetFacts]:
     path = staged(run.staging, source.code).parquet
     experience = Experience()
     check_columns(len(columns), run.memory_bytes)
@@ -161,11 +173,6 @@ def copied(
                 # The number of threads is that of all lanes.
                 raise Deferred
             experience = replace(experience, one_thread=True)
-        except SourceError:
-            with run.turn:
-                # Text that has no equivalent in UTF-8 is told by the server without its place.
-                explain_encoding(connection, source, columns, traits)
-            raise
         except _MET as met:
             if run.in_lane and isinstance(met, OutOfMemory):
                 raise Deferred from met
@@ -174,7 +181,7 @@ def copied(
                 raise SourceError(_reason(run, met, free)) from met
             run.report(CopyRepeated(source=source.code, reason=_WHY[type(met)]))
     with run.turn:
-        check_still_the_same(connection, source)
+        check_still_the_same(run.snapshot.connection, source)
     written_as = tuple(planned.form.shown_type for planned in plan.columns)
     figures: dict[str, Any] = {"source": source.code, "columns": len(columns), "path": str(path)}
     run.report(ReadCompleted(**figures, rows=rows))

@@ -17,6 +17,7 @@
         ├── RelationMissing      the relation does not exist
         ├── PrivilegeMissing     the role may not read it
         ├── ServerSaid           the server's own words, without their code
+        ├── InvalidText          it has text that is no UTF-8
         ├── FileUnreadable       a published file cannot be read: it is to be exported again
         ├── DiskFull             the file does not fit on the disk
         └── ValueNotKept         a value that Parquet cannot hold, under `--special-values error`
@@ -221,6 +222,13 @@ _EXPLAINED = {
     "canceling statement due to lock timeout": ": another session waits to change the relation, "
     "and the readers of this run stand behind it: run again, and give such changes a lock_timeout"
 }
+
+
+class InvalidText(SourceError):
+    """The rows have text that is no UTF-8, which no file holds as text."""
+
+    def __init__(self, where: str = "it") -> None:
+        super().__init__(f"{where} has text that is not valid UTF-8")
 
 
 class FileUnreadable(SourceError):

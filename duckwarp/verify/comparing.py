@@ -202,7 +202,8 @@ def _array_text(
     if text is None:
         own = _own_text(source)
         lost = any(loss.kind == LOWER_BOUNDS_LOST for loss in file.losses)
-        return f"pg_catalog.regexp_replace({own}, '{_BOUNDS}', '')" if lost else own
+        plain = f"pg_catalog.regexp_replace(({own}) COLLATE \"C\", '{_BOUNDS}', '')"
+        return plain if lost else own
     return (
         f"CASE WHEN {source} IS NOT NULL THEN pg_catalog.concat(ARRAY(SELECT {text} "
         f"FROM pg_catalog.unnest({source}) WITH ORDINALITY AS u({ELEMENT_ALIAS}, o) "

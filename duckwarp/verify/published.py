@@ -15,6 +15,7 @@ from pathlib import Path
 from duckwarp.checks.admission import admit, check_source
 from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.batches import Asker, open_asker
+from duckwarp.engine.encoding import explain_encoding, is_about_encoding
 from duckwarp.engine.layout import Resources
 from duckwarp.engine.memory import MIN_DUCKDB_BYTES, memory_budget
 from duckwarp.engine.session import resources_of
@@ -140,9 +141,24 @@ def _timed(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:
     except FileUnreadable as error:
         verdict = _explained(run, source, Finding(), (str(error),))
         verdict = replace(verdict, agreement=Agreement.DIFFERENT)
-    except (SourceError, OSError) as error:
+    except OSError as error:
         verdict = Verdict(code=source.code, agreement=Agreement.FAILED, reasons=(str(error),))
+    except SourceError as error:
+        reason = str(_placed(run, source, columns, error))
+        verdict = Verdict(code=source.code, agreement=Agreement.FAILED, reasons=(reason,))
     return replace(verdict, seconds=time.monotonic() - started)
+
+
+def _placed(
+    run: Run, source: Source, columns: tuple[Column, ...], error: SourceError
+) -> SourceError:
+    """The error, or a better one where text has no UTF-8."""
+    if is_about_encoding(error):
+        try:
+            explain_encoding(run.snapshot.connection, source, columns, run.snapshot.traits)
+        except SourceError as placed:
+            return placed
+    return error
 
 
 def _verdict(run: Run, source: Source, columns: tuple[Column, ...]) -> Verdict:

@@ -23,8 +23,10 @@ from markdown_it import MarkdownIt
 from psycopg import errors as pg_errors
 
 from duckwarp.export.preview import plan_export
-from duckwarp.model.settings import Settings, SpecialValues
+from duckwarp.model.settings import Settings, SortIn, SpecialValues
 from duckwarp.model.source import Selection
+from duckwarp.verify.published import verify_published
+from duckwarp.verify.verdicts import Agreement
 from tests.conftest import DatabaseMaker, RoleMaker
 from tests.support import Database, Role
 from tests.types.harness import (
@@ -815,3 +817,54 @@ def test_sql_ascii_names_the_partition_of_the_row(
     assert "1 value that is not valid UTF-8 (look at ctid (0,1) of staging.t_2)" in exported.error(
         "t"
     )
+
+
+def test_case_095_a_collation_under_which_different_texts_are_equal(
+    database: Database, tmp_path: Path
+) -> None:
+    # Without ICU in the server, that of the system is made such a one.
+    database.execute("""
+        CREATE SCHEMA staging; CREATE SCHEMA types;
+        CREATE COLLATION types.ci (PROVIDER = libc, LOCALE = 'C.UTF-8');
+        UPDATE pg_catalog.pg_collation SET collisdeterministic = false WHERE collname = 'ci';
+        CREATE DOMAIN types.tags AS text[] COLLATE types.ci;
+        CREATE TYPE types.pair AS (n int, words text[] COLLATE types.ci);
+        CREATE DOMAIN types.word AS text COLLATE types.ci;
+        CREATE TABLE staging.arrays (v text[] COLLATE types.ci);
+        CREATE TABLE staging.chars (v char(5)[] COLLATE types.ci);
+        CREATE TABLE staging.names (v varchar(9)[] COLLATE types.ci);
+        CREATE TABLE staging.domains (v types.tags);
+        CREATE TABLE staging.words (v types.word[]);
+        CREATE TABLE staging.scalars (v text COLLATE types.ci);
+        CREATE TABLE staging.bounds (v text[] COLLATE types.ci);
+        CREATE TABLE staging.squares (v text[] COLLATE types.ci);
+        CREATE TABLE staging.pairs (v types.pair);
+        CREATE VIEW staging.view AS SELECT * FROM staging.arrays;
+        INSERT INTO staging.arrays VALUES ('{a}'), ('{A}'), ('{b,NULL}'), (NULL), ('{}');
+        INSERT INTO staging.chars VALUES ('{a}'), ('{A}');
+        INSERT INTO staging.names VALUES ('{a}'), ('{A}');
+        INSERT INTO staging.domains VALUES ('{a}'), ('{A}');
+        INSERT INTO staging.words VALUES ('{a}'), ('{A}');
+        INSERT INTO staging.scalars VALUES ('a'), ('A');
+        INSERT INTO staging.bounds VALUES ('[0:1]={a,b}'), ('{A}');
+        INSERT INTO staging.squares VALUES ('{{a,b}}'), ('{A}');
+        INSERT INTO staging.pairs VALUES ('(1,"{a,A}")')""")
+    wanted: dict[str, list[object]] = {
+        "arrays": [[], ["A"], ["a"], ["b", None], None],
+        "view": [[], ["A"], ["a"], ["b", None], None],
+        "chars": [["A    "], ["a    "]],
+        "names": [["A"], ["a"]],
+        "domains": [["A"], ["a"]],
+        "words": [["A"], ["a"]],
+        "scalars": ["A", "a"],
+        "bounds": [["A"], ["a", "b"]],
+        "squares": ['["A"]', '[["a","b"]]'],
+        "pairs": ['{"n":1,"words":["a","A"]}'],
+    }
+    for sort_in in (SortIn.DUCKDB, SortIn.POSTGRES):
+        exported = export(database.dsn, tmp_path, sort_in=sort_in)
+        found = {name: [value for (value,) in rows(exported.parquet(name))] for name in wanted}
+        assert found == wanted
+    settings = Settings(dsn=database.dsn, output_dir=tmp_path)
+    for verdict in verify_published(Selection(schema="staging"), settings).verdicts:
+        assert verdict.agreement is Agreement.EQUAL, verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp.engine.planning import explain_encoding
+from duckwarp.engine.encoding import explain_encoding
 from duckwarp.model.errors import SourceError
 from duckwarp.model.settings import Settings, SpecialValues
 from duckwarp.model.source import Selection
