@@ -14,8 +14,9 @@ from duckwarp.model.errors import SourceError
 from duckwarp.model.results import SourceState
 from duckwarp.model.settings import Settings
 from duckwarp.model.source import Selection
+from duckwarp.model.texts import BrokenText
 from duckwarp.postgres.connection import connect
-from duckwarp.postgres.texts import BrokenText, in_bytes, read_rows
+from duckwarp.postgres.texts import in_bytes, read_rows
 from duckwarp.verify.published import verify_published
 from duckwarp.verify.verdicts import Agreement
 from tests.conftest import DatabaseMaker

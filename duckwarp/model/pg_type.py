@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from duckwarp.postgres.texts import BrokenText
+from duckwarp.model.texts import BrokenText
 
 TypeKind = Literal["base", "array", "domain", "enum", "composite", "range", "multirange", "pseudo"]
 

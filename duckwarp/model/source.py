@@ -7,10 +7,7 @@ from datetime import datetime
 
 from duckwarp.model.errors import UsageError
 from duckwarp.model.relation import Relation
-from duckwarp.postgres.tables import (
-    join_table,
-)
-from duckwarp.postgres.texts import BrokenText
+from duckwarp.model.texts import BrokenText, join_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from psycopg import errors as pg_errors
 from duckwarp.model.column import Column
 from duckwarp.model.errors import PrivilegeMissing, RelationMissing, SourceError
 from duckwarp.model.source import Source
+from duckwarp.model.texts import BrokenText
 from duckwarp.postgres.faults import explain, noted
 from duckwarp.postgres.parts import parts_joined
 from duckwarp.postgres.questions import ask
-from duckwarp.postgres.texts import BrokenText
 
 
 def check_access(source: Source, columns: Sequence[Column], role: str, row_security: bool) -> None:

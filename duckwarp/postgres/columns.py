@@ -18,8 +18,9 @@ from psycopg import sql
 from duckwarp.model.column import Column
 from duckwarp.model.pg_type import PgType
 from duckwarp.model.source import Source
+from duckwarp.model.texts import BrokenText
 from duckwarp.postgres.names import words
-from duckwarp.postgres.texts import BrokenText, in_bytes, read_columns, read_rows
+from duckwarp.postgres.texts import in_bytes, read_columns, read_rows
 from duckwarp.postgres.types import load_types, spoken_name
 
 METADATA_TABLE = "tbl_column_metadata"

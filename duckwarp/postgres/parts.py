@@ -15,9 +15,10 @@ from psycopg import sql
 
 from duckwarp.model.relation import RelationKind
 from duckwarp.model.source import Source
+from duckwarp.model.texts import BrokenText
 from duckwarp.postgres.questions import ask
 from duckwarp.postgres.relations import REACHED
-from duckwarp.postgres.texts import BrokenText, in_bytes, read_rows
+from duckwarp.postgres.texts import in_bytes, read_rows
 
 
 def parts_joined(connection: psycopg.Connection[Any], source: Source) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 
 from duckwarp.model.relation import Relation, RelationKind
-from duckwarp.postgres.texts import BrokenText, in_bytes, read_rows
+from duckwarp.model.texts import BrokenText
+from duckwarp.postgres.texts import in_bytes, read_rows
 
 
 def find_relations(

@@ -26,6 +26,7 @@ from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import RelationKind
 from duckwarp.model.settings import MIN_CONNECTIONS, ServerAddress, Settings
 from duckwarp.model.source import Selection, Source
+from duckwarp.model.texts import BrokenText
 from duckwarp.postgres.access import is_still_the_same
 from duckwarp.postgres.connection import (
     APPLICATION_NAME,
@@ -43,7 +44,6 @@ from duckwarp.postgres.loads import load_marks
 from duckwarp.postgres.poolers import is_pooled, sessions_within_reach
 from duckwarp.postgres.registry import find_sources, find_sources_again
 from duckwarp.postgres.relations import REACHED
-from duckwarp.postgres.texts import BrokenText
 
 # LOCK TABLE takes these kinds; the others are locked by a SELECT, which needs the snapshot first.
 _LOCKABLE = frozenset({RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.VIEW})

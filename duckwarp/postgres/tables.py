@@ -10,8 +10,9 @@ import psycopg
 
 from duckwarp.model.errors import NothingMatched, UsageError
 from duckwarp.model.relation import Relation
+from duckwarp.model.texts import BrokenText, join_table
 from duckwarp.postgres.names import nearest
-from duckwarp.postgres.texts import BrokenText, in_bytes, read_rows
+from duckwarp.postgres.texts import in_bytes, read_rows
 
 
 def distinct_codes(
@@ -57,20 +58,10 @@ def split_table(text: str) -> tuple[str | None, tuple[str, str]]:
 
 _PART = r'("(?:[^"]|"")+"|[^".=]+)'
 _QUALIFIED_NAME = re.compile(rf'(?:([^"=]+)=)?{_PART}\.{_PART}', re.DOTALL)
-_PLAIN_PART = re.compile(r"\w+")
 
 
 def _unquoted(part: str) -> str:
     return part[1:-1].replace('""', '"') if part.startswith('"') else part
-
-
-def join_table(schema: str, table: str) -> str:
-    """`schema.name` as `split_table` takes it."""
-    parts = (schema, table)
-    return ".".join(
-        part if _PLAIN_PART.fullmatch(part) else '"' + part.replace('"', '""') + '"'
-        for part in parts
-    )
 
 
 def codes_given(tables: Sequence[str]) -> dict[tuple[str, str], str]:

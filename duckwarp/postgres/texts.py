@@ -16,14 +16,10 @@ from psycopg import errors as pg_errors
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
+from duckwarp.model.texts import BrokenText
+
 _ARRAY = "A"
 _ALREADY_UTF8 = ("UTF8", "SQL_ASCII")
-
-
-class BrokenText(str):
-    r"""Text that has no equivalent in UTF-8; bytes that are not ASCII, or none, as `\x92`."""
-
-    __slots__ = ()
 
 
 def in_bytes(expression: str) -> str:
