@@ -97,7 +97,7 @@ def _export(dsn: str, table: str, bare: str) -> None:
 
     if bare == "True":
         zeros = {special.kind: "0" for rule in RULES for special in rule.specials} | {"NaN": "0"}
-        planning._measured = lambda _c, _s, columns, *_: [zeros for _ in columns]
+        planning._measured = lambda _c, _s, columns, *_: ([zeros for _ in columns], False)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(dsn=dsn, output_dir=Path(folder))
         selection = Selection(tables=(f"{SCHEMA}.{table}",))
