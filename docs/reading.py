@@ -371,11 +371,6 @@ FILTER_EXCEPTIONS = (
         way="pd.read_parquet(path, filters=condition, arrow_extensions_enabled=False)",
         advice="a UUID as its 16 bytes, JSON as text",
     ),
-    Exceptional(
-        reader="pandas",
-        kinds=("INT64",),
-        why="a column with NULL is floating point before it is joined, and rounded",
-    ),
     Exceptional(reader="pandas-arrow", kinds=_FLOATING, why=_IEEE),
     Exceptional(
         reader="pandas-arrow",

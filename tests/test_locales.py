@@ -90,9 +90,9 @@ def test_every_command_finds_what_an_export_wrote(
     verified = document(command(environ, "verify", "--schema", "s", *where, "--json"))
     offline = document(command(environ, "verify", "--offline", "--output", str(output), "--json"))
     for report in (verified, offline):
-        assert {each["code"]: each["agreement"] for each in report["sources"]} == dict.fromkeys(
-            CODES, "equal"
-        )
+        assert {
+            each["canonical_code"]: each["agreement"] for each in report["verdicts"]
+        } == dict.fromkeys(CODES, "equal")
     for action in ("show", "rebuild"):
         catalog = document(command(environ, "catalog", action, "--output", str(output), "--json"))
         assert {each["source_code"] for each in catalog["datasets"]} == set(CODES)
@@ -114,10 +114,12 @@ def test_a_name_that_is_no_utf8_is_told_and_left_alone(
     document(command(environ, "export", "--table", "s.café", *where, "--json"))
     rebuilt = document(command(environ, "catalog", "rebuild", "--output", str(output), "--json"))
     assert {each["source_code"] for each in rebuilt["datasets"]} == {"ok", "café"}
-    assert list(rebuilt["left_out"]) == [r"caf\xe9.parquet"]
+    assert [each["file_path"] for each in rebuilt["left_out"]] == [r"caf\xe9.parquet"]
     offline = command(environ, "verify", "--offline", "--output", str(output), "--json")
     assert offline.returncode == 1
-    states = {each["code"]: each["agreement"] for each in json.loads(offline.stdout)["sources"]}
+    states = {
+        each["canonical_code"]: each["agreement"] for each in json.loads(offline.stdout)["verdicts"]
+    }
     assert states.pop(r"caf\xe9") != "equal"
     assert states == {"ok": "equal", "café": "equal"}
     assert os.path.exists(stranger)

@@ -181,6 +181,13 @@ def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> lis
         return ask(connection, query)
     except psycopg.Error as error:
         raise translated(error, source) from error
+    except UnicodeDecodeError as error:
+        # A server in UTF8 sends what it has, and has what it was loaded with.
+        shown = BrokenText(error.object.decode(errors="backslashreplace"))
+        raise SourceError(
+            f"cannot read {source.qualified_name}: it has text that is not valid UTF-8 "
+            f'("{_excerpt(shown)}")'
+        ) from error
 
 
 def translated(error: psycopg.Error, source: Source) -> SourceError:

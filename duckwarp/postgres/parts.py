@@ -89,11 +89,12 @@ def _children_joined(connection: psycopg.Connection[Any], oid: int, name: str) -
 
 
 # A policy that does not hold for the owner of the view through which the table is read; the name of
-# a child that is no text.
+# a child that is no text, which only a server in UTF8 sends.
 _NOTHING_TOLD = (
     pg_errors.InsufficientPrivilege,
     pg_errors.CharacterNotInRepertoire,
     pg_errors.UntranslatableCharacter,
+    UnicodeDecodeError,
 )
 
 

@@ -266,9 +266,12 @@ def _by_column(frame: Any) -> list[int]:
     return [int(n) for n in frame["n"].to_list()]
 
 
-def missed(reader: Reader, found: Sequence[int], right: Sequence[int]) -> tuple[int, int]:
+def missed(
+    reader: Reader, question: Question, found: Sequence[int], right: Sequence[int]
+) -> tuple[int, int]:
     """How many rows a reader does not find, and how many it finds that it should not."""
-    more = 0 if reader.skips_only else len(set(found) - set(right))
+    skips_only = reader.skips_only and question.operator != "JOIN"
+    more = 0 if skips_only else len(set(found) - set(right))
     return len(set(right) - set(found)), more
 
 

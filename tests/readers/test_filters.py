@@ -93,7 +93,7 @@ def answers(
             told = f"{type(error).__name__}: {str(error)[:100]}"
             answer = Verdict.REFUSED
         else:
-            lost, more = missed(reader, found, right)
+            lost, more = missed(reader, question, found, right)
             told = f"{lost} of {len(right)} rows are missing, {more} more are found"
             answer = Verdict.DIFFERS if lost or more else Verdict.EXACT
         if answer is not Verdict.EXACT:
