@@ -59,8 +59,15 @@ What a column's Parquet type cannot hold: {kinds}. `--special-values` says what 
 The same goes for elements of arrays. In composites, ranges and arrays that are written as JSON or
 text such values are kept as they are, since text holds them.
 
-Text that is not valid UTF-8 can exist in a SQL_ASCII database only; no setting makes it text, so the
-source fails, and the message names the table, the column and a row to look at.
+## Bytes that are no text
+
+A database in SQL_ASCII takes any bytes for text. In any other, UTF8 included, an ordinary load can bring in
+bytes that its encoding does not have: `COPY … ENCODING 'SQL_ASCII'` is not checked (seen with PostgreSQL 15
+and 18), nor is a foreign table of files read in that way. And in an encoding such as
+WIN1252 there are characters without an equivalent in UTF-8. No setting makes text of them, so the source
+fails, and the message names the column and a row to look at: its `ctid`, or the first value of a view's row.
+All text is checked as it is read, of whatever type: also within arrays, composites, JSON and ranges. What
+is one character of `"char"` is none of it: above 127 it is written as an escape.
 """
 
 ORDER = """## Order

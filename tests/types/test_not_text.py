@@ -74,6 +74,7 @@ REFUSALS = (
     pg_errors.CharacterNotInRepertoire,
     pg_errors.InvalidTextRepresentation,
     pg_errors.InvalidXmlContent,
+    pg_errors.SyntaxError,  # tsvector
     pg_errors.FeatureNotSupported,
 )
 # Other types may look at their text when it is loaded.
