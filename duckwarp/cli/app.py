@@ -7,8 +7,10 @@ imported by the command that needs it, so that `--help` and completion are quick
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -28,6 +30,7 @@ from duckwarp.model.errors import Terminated
 from duckwarp.model.filenames import name_from_shell
 from duckwarp.model.source import Selection
 from duckwarp.model.version import __version__
+from duckwarp.postgres import watching
 
 if TYPE_CHECKING:
     from duckwarp.cli.audience import Audience
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COLLECTED_AFTER = 100_000  # objects that may be garbage; Python's own number is 700
 SIGNAL_EXIT = 128  # a shell's exit code for a signal is its number and this
+# When a process is left that has not come to its end by itself, a while after the sockets are shut.
+LEFT_AFTER_SECONDS = watching.CLEANING_SECONDS + 3.0
 DEMO_PUBLICATION = "adhd"
 DEMO_SOURCE = "adhd_summary_open_referrals_age"
 
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     streams.open_closed()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    with _signals_raise() as received:
+    with _signals_raise(manner) as received:
         try:
             code = _ran(given, manner)
             _ignore_signals()
@@ -92,11 +97,11 @@ def _ran(arguments: Sequence[str], manner: Manner) -> int:
 
 
 @contextmanager
-def _signals_raise() -> Iterator[list[int]]:
+def _signals_raise(manner: Manner) -> Iterator[list[int]]:
     """The signals that ask for an end as an exception, once; those received.
 
-    A second one must not cut the cleaning up short. A hang-up that the caller has chosen to ignore
-    (nohup) stays ignored.
+    A second one must not cut the cleaning up short, which is bounded: a server that does not answer
+    is not waited for. A hang-up that the caller has chosen to ignore (nohup) stays ignored.
     """
     received: list[int] = []
     previous: dict[signal.Signals, Any] = {}
@@ -104,6 +109,8 @@ def _signals_raise() -> Iterator[list[int]]:
     def end(number: int, _: object) -> NoReturn:
         received.append(number)
         _ignore_signals()
+        watching.hurry_all()
+        _leave_later(number + SIGNAL_EXIT, manner)
         raise (
             KeyboardInterrupt
             if number == signal.SIGINT
@@ -118,6 +125,26 @@ def _signals_raise() -> Iterator[list[int]]:
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
+
+
+def _leave_later(code: int, manner: Manner) -> None:
+    """End the process where nothing else does: a library may hold a thread for ever."""
+
+    def leave() -> None:
+        from duckwarp.store.staging import remove_at_once
+
+        if not remove_at_once():
+            # What has begun to be put in place is put there.
+            _leave_later(code, manner)
+            return
+        manner.record.fail("ended by a signal, while a library did not come to its end")
+        manner.record.end(code)
+        streams.settle()
+        os._exit(code)
+
+    timer = threading.Timer(LEFT_AFTER_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def _ignore_signals() -> None:
@@ -183,7 +210,11 @@ def export(
     raise typer.Exit(_export(selection, settings, audience, record, period))
 
 
-@command(app, epilog=usage.SOURCES_EPILOG, fields=["publication", "dsn", "registry_schema"])
+@command(
+    app,
+    epilog=usage.SOURCES_EPILOG,
+    fields=["publication", "dsn", "registry_schema", "idle_timeout_seconds"],
+)
 def sources(
     given: Given,
     json: options.Json = False,
@@ -206,7 +237,7 @@ def sources(
 @command(
     app,
     epilog=usage.DESCRIBE_EPILOG,
-    fields=["dsn", "registry_schema", "output_dir", "memory_bytes"],
+    fields=["dsn", "registry_schema", "output_dir", "memory_bytes", "idle_timeout_seconds"],
     replaced={"output_dir": options.PUBLISHED},
 )
 def describe(
@@ -246,7 +277,7 @@ def describe(
     fields=[
         *(*SELECTED, "fail_on_missing", "dsn", "registry_schema", "output_dir"),
         *("enable_row_security", "order", "sort_in"),
-        *("memory_bytes", "max_connections", "temp_dir"),
+        *("memory_bytes", "max_connections", "temp_dir", "idle_timeout_seconds"),
     ],
 )
 def doctor(
@@ -275,7 +306,7 @@ def doctor(
     fields=[
         *(*SELECTED, "dsn", "registry_schema", "output_dir", "enable_row_security"),
         *("memory_bytes", "threads", "max_connections"),
-        *("lock_timeout_seconds", "statement_timeout_seconds"),
+        *("lock_timeout_seconds", "statement_timeout_seconds", "idle_timeout_seconds"),
     ],
     replaced={"output_dir": options.PUBLISHED, "threads": options.VERIFY_THREADS},
 )

@@ -171,13 +171,22 @@ SETTINGS: dict[str, Any] = {
         help="The longest that a statement may take on the server; 0 is no limit.",
         show_default=True,
     ),
+    "idle_timeout_seconds": _option(
+        Group.LIMITS,
+        "--idle-timeout",
+        min=0.0,
+        metavar="SECONDS",
+        help="How long the server may send nothing and show no progress; 12 times as long where it "
+        "says that it is at work, and no more can be told. 0 is no limit.",
+        show_default=True,
+    ),
     "retries": _option(
         Group.LIMITS,
         "--retries",
         min=0,
         metavar="NUMBER",
         help="How often to try again what may pass: a lost connection, a server that restarts, "
-        "a timeout. For each source, and for the run.",
+        "a timeout, a lock. For each source, and for the run.",
         show_default=True,
     ),
     "max_snapshot_age_seconds": _option(

@@ -107,6 +107,8 @@ def _copy(session: Session, job: CopyJob) -> int:
     except BaseException as error:
         # The transaction has failed, and the next source would fail in it.
         connected = leave_snapshot(session)
+        if session.watch.reason is not None and isinstance(error, duckdb.Error):
+            raise _lost(session.watch.reason) from error
         if isinstance(error, (duckdb.Error, SourceError)):
             raise _understood(error, job, connected) from error
         raise
@@ -134,7 +136,7 @@ def _understood(error: Exception, job: CopyJob, connected: bool) -> Exception:
 
 def _rows_copied(session: Session, job: CopyJob) -> int:
     plan, path = job.plan, utf8_path(job.path)
-    if plan.layout.reader is Reader.BYTES:
+    if plan.reads_over_snapshot:
         with byte_stream(session, job.connection, plan, job.on_rows) as rows:
             return _executed(session, copy_statement(plan, rows, path))
     names = enter_snapshot(session, job.shared, len(plan.ranges))
@@ -235,13 +237,16 @@ def _translated(error: Exception, connected: bool) -> SourceError:
     if said is None and (said := _LIBPQ_SAID.search(text)) is not None:
         words = said["message"]
     if said is not None or not connected:
-        message = reason if said is None else shorten(words)
-        lost = SourceError(f"the connection to PostgreSQL was lost: {message}")
-        lost.may_pass = True
-        return lost
+        return _lost(reason if said is None else shorten(words))
     if os.strerror(errno.ENOSPC) in reason:
         return DiskFull(reason)
     return SourceError(reason)
+
+
+def _lost(reason: str) -> SourceError:
+    lost = SourceError(f"the connection to PostgreSQL was lost: {reason}")
+    lost.may_pass = True
+    return lost
 
 
 def _first_line(error: Exception) -> str:

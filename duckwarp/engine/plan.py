@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from duckwarp.engine.form import Form
-from duckwarp.engine.layout import Layout, ranges_of
+from duckwarp.engine.layout import Layout, Reader, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.results import Loss
@@ -52,7 +52,7 @@ class ExportPlan:
     the planner's estimate, None where it has none. `hides_rows` says that
     row-level security leaves rows out, as the user accepts. `renamed` has the columns that the file
     calls otherwise, with both names. `footer_keys` are the keys of the file's footer, each with its
-    text.
+    text. `is_locked_out` says that further sessions cannot have a lock on the relation.
     """
 
     code: str
@@ -69,6 +69,12 @@ class ExportPlan:
     hides_rows: bool = False
     renamed: tuple[tuple[str, str], ...] = ()
     footer_keys: tuple[tuple[str, str], ...] = ()
+    is_locked_out: bool = False
+
+    @property
+    def reads_over_snapshot(self) -> bool:
+        """Whether the session that holds the snapshot is itself the one that reads."""
+        return self.layout.reader is Reader.BYTES or self.is_locked_out
 
     @property
     def losses(self) -> tuple[Loss, ...]:

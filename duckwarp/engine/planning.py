@@ -41,7 +41,7 @@ from duckwarp.model.column import Column
 from duckwarp.model.errors import SourceError, ValueNotKept
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import RelationKind
-from duckwarp.model.settings import Settings, SpecialValues
+from duckwarp.model.settings import Settings, SortIn, SpecialValues
 from duckwarp.model.source import Source
 from duckwarp.postgres.access import fetch_values, probe
 from duckwarp.postgres.snapshot import Snapshot
@@ -57,8 +57,9 @@ class Experience:
     `special_values` says that a special value was met: all are counted beforehand. `lax_json` has
     the positions of the columns in which there is JSON that strict parsers refuse. `signed_zeros`
     says that -0.0 was met, `long_rows` that a row was longer than reckoned with, `short_of_memory`
-    that memory ran out, `one_thread` that several have made other row groups than one does, and
-    `large_numbers` that one was larger than a sample let expect.
+    that memory ran out, `one_thread` that several have made other row groups than one does,
+    `large_numbers` that one was larger than a sample let expect, and `locked_out` that further
+    sessions could not have the lock that the snapshot's own session has.
     """
 
     special_values: bool = False
@@ -68,6 +69,7 @@ class Experience:
     short_of_memory: bool = False
     one_thread: bool = False
     large_numbers: bool = False
+    locked_out: bool = False
 
     def of(self, position: int, plan: ExportPlan) -> Experience:
         """This, and a special value met in the column at `position` of `plan`."""
@@ -121,6 +123,9 @@ def plan_source(
     assert source.relation is not None
     granted = replace(resources, threads=1) if experience.one_thread else resources
     granted = frugal(granted) if experience.short_of_memory else granted
+    if experience.locked_out:
+        granted = replace(granted, threads=1, connections=1)
+        settings = replace(settings, sort_in=SortIn.POSTGRES)
     plan = build_plan(
         source,
         planned,
@@ -135,7 +140,9 @@ def plan_source(
     plan = looked_at(connection, source, plan, traits, narrow=not experience.large_numbers)
     hides_rows = settings.enable_row_security and _hides_rows(connection, source, query)
     renamed = tuple((each.name, each.file_name) for each in columns if each.renamed is not None)
-    return replace(plan, hides_rows=hides_rows, renamed=renamed)
+    return replace(
+        plan, hides_rows=hides_rows, renamed=renamed, is_locked_out=experience.locked_out
+    )
 
 
 def _sizes(

@@ -27,6 +27,7 @@ from duckwarp.model.redaction import without_passwords
 from duckwarp.model.settings import ServerAddress, Settings, Spill
 from duckwarp.postgres.connection import joined_conninfo, with_advice
 from duckwarp.postgres.faults import refusal_noted
+from duckwarp.postgres.watching import Watch
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -47,7 +48,8 @@ class Session:
     Python would hear of a signal only after DuckDB had returned, and DuckDB would make an error of
     its own of it: so DuckDB works in a thread, and the main thread waits. `ready` ends when it
     is prepared. `attached` are the names of its attachments, `reading` those that read the run's
-    snapshot in the transaction that is open; none is where none is open. `options` is the statement
+    snapshot in the transaction that is open; none is where none is open. `watch` bounds its waits
+    for the server. `options` is the statement
     that set DuckDB's options for the last copy.
     """
 
@@ -56,6 +58,7 @@ class Session:
     address: ServerAddress
     application_name: str
     ready: Future[None]
+    watch: Watch
     prefix: str = "pg"
     options: list[str] = field(default_factory=list)
     attached: list[str] = field(default_factory=list)
@@ -106,7 +109,11 @@ def _processors() -> int:
 
 @contextlib.contextmanager
 def open_session(
-    address: ServerAddress, application_name: str, resources: Resources, spill: Spill
+    address: ServerAddress,
+    application_name: str,
+    resources: Resources,
+    spill: Spill,
+    watch: Watch | None = None,
 ) -> Iterator[Session]:
     """A DuckDB that can attach `address` as soon as it is ready.
 
@@ -123,7 +130,7 @@ def open_session(
     }
     connection = duckdb.connect(":memory:", config=config)
     prepare = partial(_prepare, connection, address, spill)
-    with _served(connection, address, application_name, prepare) as session:
+    with _served(connection, address, application_name, prepare, watch or Watch()) as session:
         yield session
         session.ready.result()
 
@@ -134,7 +141,7 @@ def session_beside(session: Session, number: int) -> Iterator[Session]:
     connection = session.connection.cursor()
     address, name = session.address, session.application_name
     prepare = partial(_without_bar, connection)
-    with _served(connection, address, name, prepare, f"lane{number}_pg") as beside:
+    with _served(connection, address, name, prepare, session.watch, f"lane{number}_pg") as beside:
         yield beside
         Running(beside, detach, beside).result()
 
@@ -145,6 +152,7 @@ def _served(
     address: ServerAddress,
     application_name: str,
     prepare: Callable[[], None],
+    watch: Watch,
     prefix: str = "pg",
 ) -> Iterator[Session]:
     """The session over a connection, which is prepared first and closed at the end."""
@@ -155,12 +163,13 @@ def _served(
             address=address,
             application_name=application_name,
             ready=worker.submit(prepare),
+            watch=watch,
             prefix=prefix,
         )
         try:
             yield session
         finally:
-            worker.submit(_close, session).result()
+            Running(session, _close, session).result()
 
 
 def _without_bar(connection: duckdb.DuckDBPyConnection) -> None:
@@ -184,7 +193,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, address: ServerAddress, spil
 
 def close_early(session: Session) -> None:
     """Begin to close a session that has nothing more to do, while its user goes on."""
-    session.worker.submit(_close, session)
+    Running(session, _close, session)
 
 
 def _close(session: Session) -> None:
@@ -209,7 +218,9 @@ class Running(Generic[T]):
         self, session: Session, work: Callable[P, T], *args: P.args, **kw: P.kwargs
     ) -> None:
         self._session = session
+        waits = session.watch.begin(computes=True)
         self._future = session.worker.submit(work, *args, **kw)
+        self._future.add_done_callback(lambda _: session.watch.end(waits))
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; whether it has ended, well or not."""
@@ -273,6 +284,8 @@ def attach(session: Session, count: int) -> list[str]:
                 f"ATTACH {literal(conninfo)} AS {name} (TYPE postgres, SECRET {SECRET}, READ_ONLY)"
             )
         except duckdb.Error as error:
+            if session.watch.reason is not None:
+                raise _unanswered(session.watch.reason) from None
             if session.attached:
                 break
             reason = " ".join(str(error).split()).replace(conninfo, "…")
@@ -282,6 +295,12 @@ def attach(session: Session, count: int) -> list[str]:
             ) from None
         session.attached.append(name)
     return session.attached[:count]
+
+
+def _unanswered(reason: str) -> ConnectionFailed:
+    failed = ConnectionFailed(reason)
+    failed.may_pass = True
+    return failed
 
 
 def _conninfo(parameters: Mapping[str, str], application_name: str) -> str:
@@ -312,7 +331,8 @@ def enter_snapshot(session: Session, shared: SharedSnapshot, count: int) -> list
         return _enter(session, shared, count, ())
     except duckdb.Error as error:
         leave_snapshot(session)
-        refused = RunError(f"cannot read the run's snapshot: {str(error).splitlines()[0]}")
+        reason = session.watch.reason or str(error).splitlines()[0]
+        refused = RunError(f"cannot read the run's snapshot: {reason}")
         refused.may_pass = True
         raise refused from error
 

@@ -36,7 +36,7 @@ from duckwarp.files.parquet import read_facts
 from duckwarp.files.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
 from duckwarp.model.column import Column
 from duckwarp.model.dataset import Dataset
-from duckwarp.model.errors import SnapshotTooOld, SourceError
+from duckwarp.model.errors import ServerSaid, SnapshotTooOld, SourceError
 from duckwarp.model.filenames import name_from_disk
 from duckwarp.model.results import ParquetFacts
 from duckwarp.model.run_events import (
@@ -53,7 +53,7 @@ from duckwarp.model.sizes import size_text
 from duckwarp.model.source import Source
 from duckwarp.postgres.access import check_still_the_same
 from duckwarp.postgres.backends import cancel, rows_being_read
-from duckwarp.postgres.snapshot import Snapshot, stop_asking
+from duckwarp.postgres.snapshot import Snapshot, is_in_the_way, stop_asking
 from duckwarp.store.space import check_space, free_text
 from duckwarp.store.staging import Staging, staged
 from duckwarp.verify.check import Check
@@ -173,6 +173,13 @@ def _copied(
                 # The number of threads is that of all lanes.
                 raise Deferred
             experience = replace(experience, one_thread=True)
+        except ServerSaid:
+            with run.turn:
+                is_locked_out = not experience.locked_out and is_in_the_way(run.snapshot)
+            if not is_locked_out:
+                raise
+            experience = replace(experience, locked_out=True)
+            run.report(CopyRepeated(source=source.code, reason=_LOCKED_OUT))
         except _MET as met:
             if run.in_lane and isinstance(met, OutOfMemory):
                 raise Deferred from met
@@ -203,7 +210,7 @@ def _is_cut_as_planned(plan: ExportPlan, facts: ParquetFacts) -> bool:
 
 def _is_light(plan: ExportPlan) -> bool:
     """Whether a source can be copied beside others: in memory, and as all of them are."""
-    return plan.layout.reader is Reader.VECTORS and not plan.layout.spill_bytes
+    return not (plan.reads_over_snapshot or plan.layout.spill_bytes)
 
 
 def _learned(experience: Experience, met: Exception, plan: ExportPlan) -> Experience:
@@ -217,6 +224,10 @@ def _learned(experience: Experience, met: Exception, plan: ExportPlan) -> Experi
     return replace(experience, short_of_memory=True)
 
 
+_LOCKED_OUT = (
+    "another session waits to change it, and the readers stand behind; it is read by the session "
+    "that has the lock, now"
+)
 _MET = (SpecialValueFound, LongRowFound, LargeNumberFound, OutOfMemory)
 _WHY = {
     SpecialValueFound: "it has values that its types do not hold, which are counted first",
@@ -272,13 +283,16 @@ def _with_descriptions(plan: ExportPlan, source: Source, columns: Sequence[Colum
 
 def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str]:
     """Run the plan, telling how far it is; the rows written, and the SHA-256 of the file."""
-    rows_read = 0
+    rows_read = size_bytes = 0
     digest = GrowingDigest(path)
 
     def tick() -> None:
-        nonlocal rows_read
+        nonlocal rows_read, size_bytes
         digest.advance()
-        if plan.layout.reader is Reader.BYTES:
+        size_before, size_bytes = size_bytes, _size_bytes(path)
+        if size_bytes != size_before:
+            run.snapshot.watch.mark()
+        if plan.reads_over_snapshot:
             # The server sorts, and what comes is written as it comes.
             _report_position(run, plan, path, rows_read, sending=True)
         else:
@@ -287,6 +301,7 @@ def _copy(run: Run, plan: ExportPlan, path: Path) -> tuple[int, str]:
     def count(rows: int) -> None:
         nonlocal rows_read
         rows_read += rows
+        run.snapshot.watch.mark()
 
     job = CopyJob(
         plan=plan,
@@ -312,12 +327,16 @@ def watched(run: Run, work: Running[T], tick: Callable[[], None] = lambda: None)
 
 
 def _stop(run: Run, work: Running[T]) -> None:
-    """Cancel on both sides until the work has ended: it may be between two statements."""
+    """Cancel on both sides until the work has ended: it may be between two statements.
+
+    A server that does not answer is not waited for.
+    """
     stopped = False
-    while not stopped:
-        cancel(run.snapshot, run.settings.dsn, os.environ)
-        work.interrupt()
-        stopped = work.wait(STOP_SECONDS)
+    with run.snapshot.watch.hurrying():
+        while not stopped:
+            cancel(run.snapshot, run.settings.dsn, os.environ)
+            work.interrupt()
+            stopped = work.wait(STOP_SECONDS)
 
 
 def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
@@ -328,13 +347,19 @@ def _tick(run: Run, plan: ExportPlan, path: Path, rows_before: int) -> int:
     """
     with run.turn:
         rows, sending = rows_being_read(run.snapshot)
+    if rows != rows_before:
+        run.snapshot.watch.mark()
     rows = max(rows, rows_before)
     _report_position(run, plan, path, rows, sending=bool(sending))
     return rows
 
 
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def _report_position(run: Run, plan: ExportPlan, path: Path, rows: int, *, sending: bool) -> None:
-    file_bytes = path.stat().st_size if path.exists() else 0
+    file_bytes = _size_bytes(path)
     if sending or not rows:
         phase = "reading"
     else:

@@ -98,7 +98,8 @@ def in_lanes(
 def _stop(run: Run, futures: Sequence[Future[None]], sessions: Sequence[Session]) -> None:
     """Cancel on both sides until every lane has ended."""
     run.stop.set()
-    while wait(futures, timeout=STOP_SECONDS).not_done:
-        cancel(run.snapshot, run.settings.dsn, os.environ)
-        for session in sessions:
-            interrupt(session)
+    with run.snapshot.watch.hurrying():
+        while wait(futures, timeout=STOP_SECONDS).not_done:
+            cancel(run.snapshot, run.settings.dsn, os.environ)
+            for session in sessions:
+                interrupt(session)

@@ -5,6 +5,7 @@ Which failures may pass is `postgres/faults.py`'s matter. A wait ends at once wi
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -67,16 +68,23 @@ class Ledger:
 
 
 def whole_run_tried(
-    work: Callable[[], T], settings: Settings, report: Reporter, ledger: Ledger
+    work: Callable[[bool], T], settings: Settings, report: Reporter, ledger: Ledger
 ) -> T:
-    """What `work` gives, which is done anew, in another snapshot, after a failure that may pass."""
+    """What `work` gives, which is done anew, in another snapshot, after a failure that may pass.
+
+    It is told whether this is the last time.
+    """
+    numbers = itertools.count()
 
     def tell(trial: Trial) -> None:
         done = len(ledger.outcomes)
         kept = done if settings.publish is Publish.EACH else 0
         report(RunRetried(**trial, sources_done=kept, sources_dropped=done - kept))
 
-    return _retrying(settings.retries, _may_pass, threading.Event(), tell)(work)
+    def attempt() -> T:
+        return work(next(numbers) == settings.retries)
+
+    return _retrying(settings.retries, _may_pass, threading.Event(), tell)(attempt)
 
 
 def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
@@ -117,9 +125,11 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
 def _look_closer(run: Run, error: Exception) -> None:
     """Find out what became of the snapshot, and what the server meant by its words."""
     check_age(run)
+    if isinstance(error, SnapshotLost):
+        return
     with run.turn:
         if not holds(run.snapshot):
-            raise SnapshotLost(str(error)) from error
+            raise SnapshotLost(run.snapshot.watch.reason or str(error)) from error
         if isinstance(error, ServerSaid):
             error.may_pass = words_pass(run.snapshot.connection, error.words)
 

@@ -217,7 +217,9 @@ def _export_all_tried(
         report(DeadRunCompleted(run=name))
     try:
         whole_run_tried(
-            lambda: _export_rest(selection, settings, budget, staging, report, ledger),
+            lambda is_last: _export_rest(
+                selection, settings, budget, staging, report, ledger, is_last=is_last
+            ),
             settings,
             report,
             ledger,
@@ -235,15 +237,20 @@ def _fail_rest(report: Reporter, ledger: Ledger, reason: str) -> None:
             ledger.outcomes[source.code] = failed(report, source, reason, seconds=0.0)
 
 
-def _export_rest(
+def _export_rest(  # noqa: PLR0913  # what a run is made of
     selection: Selection,
     settings: Settings,
     budget: Budget,
     staging: Staging,
     report: Reporter,
     ledger: Ledger,
+    *,
+    is_last: bool,
 ) -> None:
-    """Export what the ledger does not have yet, in one snapshot."""
+    """Export what the ledger does not have yet, in one snapshot.
+
+    Raises `RunError` where a lock was not had in time, unless it `is_last` that is tried.
+    """
     if settings.publish is Publish.TOGETHER:
         # A set is of one snapshot: what was staged from one that was lost is dropped.
         for code in ledger.sources:
@@ -254,6 +261,12 @@ def _export_rest(
         open_snapshot(selection, settings, dict(os.environ)) as snapshot,
         _snapshot_reported(report, snapshot),
     ):
+        waiting = [each for each in snapshot.unlocked.values() if each.may_pass]
+        if waiting and not is_last:
+            # All of a set are of one state: nothing is read yet, and all are locked anew.
+            refused = RunError(str(waiting[0]))
+            refused.may_pass, refused.sqlstate = True, waiting[0].sqlstate
+            raise refused
         granted = replace(settings, max_connections=snapshot.sessions)
         _export_from(snapshot, granted, budget, staging, report, ledger)
 
@@ -273,7 +286,9 @@ def _export_from(  # what a run is made of
         open_spill(staging, settings) as spill,
         open_check(snapshot, asked, resources, budget.process_bytes) as check,
         memory_given_back(budget.process_bytes),
-        open_session(snapshot.address, snapshot.application_name, resources, spill) as session,
+        open_session(
+            snapshot.address, snapshot.application_name, resources, spill, snapshot.watch
+        ) as session,
     ):
         shared = SharedSnapshot(
             snapshot_id=snapshot.snapshot_id,

@@ -80,7 +80,9 @@ class Settings:
     machine. `front_matter` puts the figures before each dictionary, as YAML. `max_connections`
     bounds the connections of a run, the one that holds its snapshot among them. `temp_dir` is where
     a sort may spill, None for the output's staging area, and `temp_limit_bytes` how much. A
-    `statement_timeout_seconds` of 0 is none. `retries` is how often a source, and the run as a
+    `statement_timeout_seconds` of 0 is none. A wait for the server ends after
+    `idle_timeout_seconds` without any progress, 0 for none, or twelve times that where the server
+    says that it is at work. `retries` is how often a source, and the run as a
     whole, is tried again after a failure that may pass. After `max_snapshot_age_seconds` with its
     snapshot a run ends; 0 is no limit.
 
@@ -101,6 +103,7 @@ class Settings:
     front_matter: bool = False
     lock_timeout_seconds: float = 10.0
     statement_timeout_seconds: float = 0.0
+    idle_timeout_seconds: float = 300.0
     order: Order = Order.ALL
     sort_in: SortIn = SortIn.AUTO
     memory_bytes: int | None = None
@@ -143,6 +146,7 @@ class Settings:
         for option, seconds in (
             ("--lock-timeout", self.lock_timeout_seconds),
             ("--statement-timeout", self.statement_timeout_seconds),
+            ("--idle-timeout", self.idle_timeout_seconds),
             ("--max-snapshot-age", self.max_snapshot_age_seconds),
         ):
             if not 0 <= seconds <= MAX_TIMEOUT_SECONDS:

@@ -173,7 +173,8 @@ def fetch_rows(
     try:
         return _ask(connection, source, query)
     finally:
-        connection.execute("SET LOCAL search_path TO DEFAULT")
+        if not connection.closed:
+            connection.execute("SET LOCAL search_path TO DEFAULT")
 
 
 def _ask(connection: psycopg.Connection[Any], source: Source, query: str) -> list[Any]:

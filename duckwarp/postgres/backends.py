@@ -38,18 +38,21 @@ def rows_being_read(snapshot: Snapshot) -> tuple[int, int]:
         snapshot.connection.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")
         row = snapshot.connection.execute(_PROGRESS, [snapshot.application_name]).fetchone()
     except psycopg.Error as error:
-        raise SnapshotLost(" ".join(str(error).split())) from error
+        raise SnapshotLost(snapshot.watch.reason or " ".join(str(error).split())) from error
     return (row[0], row[1]) if row else (0, 0)
 
 
 def cancel(snapshot: Snapshot, dsn: str | None, environ: Mapping[str, str]) -> None:
     """Cancel what the run's sessions are doing; to be repeated until they have ended.
 
-    Ends the snapshot's transaction, unless another thread reads in it.
+    Ends the snapshot's transaction, unless another thread reads in it. Nothing is asked of a server
+    that has fallen silent.
 
     Asks through the snapshot's own connection, or through a new one where that is gone. Errors are
     swallowed: this is for the way out, where nobody could act on them.
     """
+    if snapshot.watch.reason is not None:
+        return
     with contextlib.suppress(psycopg.Error):
         stop_asking(snapshot)
         if snapshot.connection.lock.locked():
@@ -61,6 +64,8 @@ def cancel(snapshot: Snapshot, dsn: str | None, environ: Mapping[str, str]) -> N
         return
     with (
         contextlib.suppress(Exception),
-        contextlib.closing(connect(resolve_conninfo(dsn, environ), "duckwarp")) as connection,
+        contextlib.closing(
+            connect(resolve_conninfo(dsn, environ), "duckwarp", snapshot.watch)
+        ) as connection,
     ):
         connection.execute(_CANCEL, [snapshot.application_name])

@@ -6,8 +6,10 @@ Connection strings come in here and go no further: what leaves is an open connec
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -19,11 +21,22 @@ from duckwarp.model.errors import ConnectionFailed, UsageError
 from duckwarp.model.redaction import hide, without, without_passwords
 from duckwarp.model.settings import SESSION_SETTINGS, ServerAddress
 from duckwarp.postgres.faults import noted, refusal_noted
+from duckwarp.postgres.watching import Watch
 
+# What psycopg logs of connections that are lost is told by the errors.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 APPLICATION_NAME = "duckwarp"
 PG_CATALOG_FIRST = "pg_catalog, "
 NEEDS = "duckwarp needs at least 2 connections: one holds the snapshot"
 CONNECT_TIMEOUT_SECONDS = 10
+# So that a way to the server that is gone is noticed, and one that is idle while others copy is
+# kept open by the firewalls on it: after a minute, and after two without an answer.
+_KEPT_ALIVE = {
+    "keepalives_idle": 60,
+    "keepalives_interval": 15,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 120_000,
+}
 
 # The variables by which libpq itself is told where to go. Any one of them takes precedence over the
 # POSTGRES_* variables of the warehouse's own tools.
@@ -61,6 +74,9 @@ def resolve_conninfo(dsn: str | None, environ: Mapping[str, str]) -> str:
         parameters |= {key: value for key, value in named.items() if value}
     if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in environ:
         parameters["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    if "service" not in parameters and not environ.get("PGSERVICE"):
+        # A service file may say it, and what is given here would count before that.
+        parameters = _KEPT_ALIVE | parameters
     _hide_secrets(parameters, environ)
     return conninfo.make_conninfo("", **parameters)
 
@@ -212,12 +228,37 @@ def _is_misread(parameters: Mapping[str, Any]) -> bool:
     return strange or not all(re.fullmatch(r"\d*", port, re.ASCII) for port in ports)
 
 
-def connect(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
+class WatchedConnection(psycopg.Connection[Any]):
+    """A connection whose waits for the server are watched over, once it is made."""
+
+    watch = Watch()
+
+    def wait(self, *args: Any, **options: Any) -> Any:
+        """Wait as psycopg does; where the watch has shut the socket, the error says why."""
+        wait = self.watch.begin()
+        try:
+            return super().wait(*args, **options)
+        except psycopg.OperationalError as error:
+            if self.watch.reason is not None and error.sqlstate is None:
+                raise psycopg.OperationalError(self.watch.reason) from error
+            raise
+        finally:
+            self.watch.end(wait)
+
+
+def own_name() -> str:
+    """A name for the sessions of one run, by which they are known among those of others."""
+    return f"{APPLICATION_NAME} {secrets.token_hex(4)}"
+
+
+def connect(
+    conninfo_text: str, application_name: str, watch: Watch | None = None
+) -> psycopg.Connection[Any]:
     """A read-only session in autocommit with the settings of `SESSION_SETTINGS`.
 
     Raises `ConnectionFailed` with libpq's reason.
     """
-    connection = connect_plainly(conninfo_text, application_name)
+    connection = connect_plainly(conninfo_text, application_name, watch)
     try:
         prepare(connection)
     except psycopg.Error as error:
@@ -234,13 +275,16 @@ def prepare(connection: psycopg.Connection[Any]) -> None:
     apply_session_settings(connection)
 
 
-def connect_plainly(conninfo_text: str, application_name: str) -> psycopg.Connection[Any]:
+def connect_plainly(
+    conninfo_text: str, application_name: str, watch: Watch | None = None
+) -> psycopg.Connection[Any]:
     """A session in autocommit as the server, the role and the environment make it.
 
-    Raises `ConnectionFailed` with libpq's reason.
+    psycopg bounds the wait for it itself, and `watch`, if there is one, those that follow. Raises
+    `ConnectionFailed` with libpq's reason.
     """
     try:
-        return psycopg.connect(
+        connection = WatchedConnection.connect(
             conninfo_text,
             autocommit=True,
             application_name=application_name,
@@ -251,6 +295,10 @@ def connect_plainly(conninfo_text: str, application_name: str) -> psycopg.Connec
         if isinstance(error, UnicodeError):
             raise refused from None
         raise refusal_noted(refused, str(error), conninfo_text) from None
+    if watch is not None:
+        connection.watch = watch
+        watch.know(connection.pgconn.socket)
+    return connection
 
 
 def _put_pg_catalog_first(connection: psycopg.Connection[Any]) -> None:

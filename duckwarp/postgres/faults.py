@@ -28,6 +28,7 @@ PASSING = {
     "40001": "serialization_failure",
     "40003": "statement_completion_unknown",
     "40P01": "deadlock_detected",
+    "55P03": "lock_not_available",
     "53300": "too_many_connections",
     "57014": "query_canceled",
     "57P01": "admin_shutdown",
@@ -57,6 +58,7 @@ _WORDS = {
     "canceling statement due to statement timeout": "57014",
     "canceling statement due to user request": "57014",
     "canceling statement due to conflict with recovery": "40001",
+    "canceling statement due to lock timeout": "55P03",
     "deadlock detected": "40P01",
 }
 _SERIALIZATION_WORDS = "could not serialize access"
@@ -99,13 +101,18 @@ def refusal_noted(error: E, reason: str, conninfo: str) -> E:
 
     `reason` is what libpq says of it.
     """
-    waits = any(os.strerror(number) in reason for number in _NETWORK_ERRORS)
-    if waits or _LIBPQ_WAITS.search(reason):
+    if nobody_answers(reason):
         error.may_pass = True
     else:
         connected, error.sqlstate = _heard(conninfo)
         error.may_pass = connected or passes(error.sqlstate, reason)
     return error
+
+
+def nobody_answers(reason: str) -> bool:
+    """Whether libpq's reason for a failed connection is not the server's own refusal."""
+    waits = any(os.strerror(number) in reason for number in _NETWORK_ERRORS)
+    return waits or _LIBPQ_WAITS.search(reason) is not None
 
 
 def _heard(conninfo: str) -> tuple[bool, str | None]:

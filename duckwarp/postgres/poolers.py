@@ -7,16 +7,12 @@ server session in turn would hand them on to others.
 from __future__ import annotations
 
 import contextlib
-import select
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import psycopg
-from psycopg import pq
-from psycopg.errors import error_from_result
 
 from duckwarp.model.errors import ConnectionFailed
 from duckwarp.model.settings import SESSION_SETTINGS, Settings
@@ -24,11 +20,11 @@ from duckwarp.postgres.connection import (
     APPLICATION_NAME,
     NEEDS,
     connect_plainly,
+    own_name,
     resolve_conninfo,
 )
+from duckwarp.postgres.looking import ANSWER_SECONDS, ask_directly, watch_server
 
-# A pooler lets those wait whom it has no server session for: for two minutes by default.
-ANSWER_SECONDS = 10.0
 # One more than two is not worth a longer wait.
 _FURTHER_SECONDS = 2.0
 # A pooler that lends out its sessions in turn may give another one at first.
@@ -71,7 +67,11 @@ def examining(
     stays behind in a session that a pooler lends to others. Raises `ConnectionFailed`.
     """
     conninfo = resolve_conninfo(settings.dsn, environ)
-    with contextlib.closing(connect_plainly(conninfo, APPLICATION_NAME)) as connection:
+    name = own_name()
+    with (
+        watch_server(conninfo, name, settings) as watch,
+        contextlib.closing(connect_plainly(conninfo, name, watch)) as connection,
+    ):
         connection.prepare_threshold = None
         try:
             reach = _tried(connection, conninfo, settings.max_connections)
@@ -86,7 +86,7 @@ def is_pooled(connection: psycopg.Connection[Any], own: str | None = None) -> bo
 
     `own` is the server's number for the session, if it is known.
     """
-    return (own or _asked(connection, _PID)) != str(connection.info.backend_pid)
+    return (own or ask_directly(connection, _PID)) != str(connection.info.backend_pid)
 
 
 def sessions_within_reach(connection: psycopg.Connection[Any], conninfo: str, wanted: int) -> int:
@@ -96,7 +96,7 @@ def sessions_within_reach(connection: psycopg.Connection[Any], conninfo: str, wa
     pooler are tried for. Raises `ConnectionFailed` where it lends no second one, or one session to
     several in turn: before anything was set in a session that others are lent as well.
     """
-    own = _asked(connection, _PID)
+    own = ask_directly(connection, _PID)
     if not is_pooled(connection, own):
         return wanted
     with contextlib.ExitStack() as held:
@@ -114,7 +114,7 @@ def sessions_within_reach(connection: psycopg.Connection[Any], conninfo: str, wa
         sessions = 2
         while sessions < wanted:
             try:
-                _asked(held.enter_context(_another(conninfo)), _PID, seconds=_FURTHER_SECONDS)
+                ask_directly(held.enter_context(_another(conninfo)), _PID, seconds=_FURTHER_SECONDS)
             except (ConnectionFailed, psycopg.Error):
                 break
             sessions += 1
@@ -143,7 +143,7 @@ def _begin(connection: psycopg.Connection[Any]) -> None:
 
 def _tried(first: psycopg.Connection[Any], conninfo: str, wanted: int) -> Reach:
     """Hold up to `wanted` sessions at once, of which `first` is one, and leave them again."""
-    own = _asked(first, _PID)
+    own = ask_directly(first, _PID)
     pooler = Pooler.SESSION if is_pooled(first, own) else Pooler.NONE
     refusal: str | None = None
     others: list[psycopg.Connection[Any]] = []
@@ -155,16 +155,16 @@ def _tried(first: psycopg.Connection[Any], conninfo: str, wanted: int) -> Reach:
         except (ConnectionFailed, psycopg.Error) as error:
             refusal = " ".join(str(error).split())
         # Within a transaction a session is one's own, whoever lends it.
-        _asked(first, _BEGIN + _PID)
+        ask_directly(first, _BEGIN + _PID)
         try:
             while refusal is None and len(others) < wanted - 1:
                 other = held.enter_context(_another(conninfo)) if others else second
-                _asked(other, _BEGIN + _PID)
+                ask_directly(other, _BEGIN + _PID)
                 others.append(other)
         except (ConnectionFailed, psycopg.Error) as error:
             refusal = " ".join(str(error).split())
         snapshot_refusal = _snapshot_refusal(first, others)
-        _asked(first, b"ROLLBACK")
+        ask_directly(first, b"ROLLBACK")
     return Reach(
         sessions=1 + len(others),
         pooler=pooler,
@@ -179,7 +179,7 @@ def _another(conninfo: str) -> contextlib.closing[psycopg.Connection[Any]]:
 
 def _is_lent(other: psycopg.Connection[Any], own: str) -> bool:
     """Whether another session is given the server session that the first one has not left."""
-    return any(_asked(other, _PID) == own for _ in range(_TURNS))
+    return any(ask_directly(other, _PID) == own for _ in range(_TURNS))
 
 
 def _snapshot_refusal(
@@ -189,38 +189,9 @@ def _snapshot_refusal(
     if not others:
         return "it takes a second session to read it"
     try:
-        snapshot_id = _asked(first, b"SELECT pg_catalog.pg_export_snapshot()")
+        snapshot_id = ask_directly(first, b"SELECT pg_catalog.pg_export_snapshot()")
         join = f"ROLLBACK; {_BEGIN.decode()}SET TRANSACTION SNAPSHOT '{snapshot_id}'; SELECT 1"
-        _asked(others[0], join.encode())
+        ask_directly(others[0], join.encode())
     except psycopg.Error as error:
         return " ".join(str(error).split())
     return None
-
-
-def _asked(connection: psycopg.Connection[Any], query: bytes, seconds: float | None = None) -> str:
-    """The value that the last statement gives, empty for none, within so many seconds.
-
-    They are `ANSWER_SECONDS` unless said.
-
-    Raises `psycopg.Error`.
-    """
-    pgconn = connection.pgconn
-    pgconn.send_query(query)
-    seconds = ANSWER_SECONDS if seconds is None else seconds
-    deadline = time.monotonic() + seconds
-    value, error = "", None
-    while True:
-        while pgconn.is_busy():
-            remaining = max(0.0, deadline - time.monotonic())
-            if not select.select([pgconn.socket], [], [], remaining)[0]:
-                raise psycopg.OperationalError(f"no session of the server within {seconds:.0f} s")
-            pgconn.consume_input()
-        result = pgconn.get_result()
-        if result is None:
-            break
-        if result.status == pq.ExecStatus.FATAL_ERROR:
-            error = error or error_from_result(result)
-        value = (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
-    if error is not None:
-        raise error
-    return value

@@ -17,16 +17,17 @@ from duckwarp.model.errors import RunError
 from duckwarp.model.source import Source
 from duckwarp.postgres.access import fetch_rows
 from duckwarp.postgres.connection import apply_settings, connect
-from duckwarp.postgres.snapshot import Snapshot
+from duckwarp.postgres.snapshot import CANCEL_SECONDS, Snapshot
+from duckwarp.postgres.watching import Watch
 
 Rows = list[tuple[Any, ...]]
-CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readers:
     """Sessions in one snapshot, and the threads that wait for them."""
 
+    watch: Watch
     connections: tuple[psycopg.Connection[Any], ...]
     free: SimpleQueue[psycopg.Connection[Any]]
     threads: ThreadPoolExecutor
@@ -45,7 +46,12 @@ def open_readers(snapshot: Snapshot, count: int) -> Iterator[Readers]:
         for connection in connections:
             free.put(connection)
         with ThreadPoolExecutor(len(connections), "duckwarp-reader") as threads:
-            yield Readers(connections=tuple(connections), free=free, threads=threads)
+            yield Readers(
+                watch=snapshot.watch,
+                connections=tuple(connections),
+                free=free,
+                threads=threads,
+            )
 
 
 def _joined(
@@ -57,17 +63,20 @@ def _joined(
     connections: list[psycopg.Connection[Any]] = []
     for _ in range(count):
         try:
-            connection = connect(conninfo, snapshot.application_name)
+            connection = connect(conninfo, snapshot.application_name, snapshot.watch)
             stack.enter_context(contextlib.closing(connection))
             apply_settings(connection, snapshot.settings)
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute(join)
         except (psycopg.Error, RunError):
             break
-        # One that asked for its lock later would stand behind whoever waits to change the relation.
-        with contextlib.suppress(psycopg.Error), connection.transaction():
-            for lock in snapshot.locks:
-                connection.execute(lock.encode())
+        try:
+            with connection.transaction():
+                for lock in snapshot.locks:
+                    connection.execute(lock.encode())
+        except psycopg.Error:
+            # Somebody waits to change a relation, and for the run: whoever asks now waits for both.
+            break
         connections.append(connection)
     return connections
 
@@ -91,10 +100,12 @@ def ask(
 
 
 def stop(readers: Readers, futures: Sequence[Future[Rows]]) -> None:
-    """Cancel what has been asked, and wait until it has ended."""
+    """Cancel what has been asked, and wait until it has ended: a few seconds, if need be."""
     for future in futures:
         future.cancel()
-    while wait(futures, timeout=0.1).not_done:
-        for connection in readers.connections:
-            with contextlib.suppress(psycopg.Error):
-                connection.cancel_safe(timeout=CANCEL_SECONDS)
+    with readers.watch.hurrying():
+        while wait(futures, timeout=0.1).not_done:
+            for connection in readers.connections:
+                if readers.watch.reason is None:
+                    with contextlib.suppress(psycopg.Error):
+                        connection.cancel_safe(timeout=CANCEL_SECONDS)

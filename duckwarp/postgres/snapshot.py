@@ -9,7 +9,6 @@ concurrency control).
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from psycopg import errors as pg_errors
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from duckwarp.model.errors import RelationMissing, RunError, SourceError
+from duckwarp.model.errors import RelationMissing, RunError, SnapshotTooOld, SourceError
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import RelationKind
 from duckwarp.model.settings import MIN_CONNECTIONS, ServerAddress, Settings
@@ -29,11 +28,11 @@ from duckwarp.model.source import Selection, Source
 from duckwarp.model.texts import BrokenText
 from duckwarp.postgres.access import is_still_the_same
 from duckwarp.postgres.connection import (
-    APPLICATION_NAME,
     PG_CATALOG_FIRST,
     apply_settings,
     connect_plainly,
     known_settings,
+    own_name,
     prepare,
     resolve_conninfo,
     search_path,
@@ -41,15 +40,18 @@ from duckwarp.postgres.connection import (
 )
 from duckwarp.postgres.faults import explain, noted
 from duckwarp.postgres.loads import load_marks
+from duckwarp.postgres.looking import watch_server
 from duckwarp.postgres.poolers import is_pooled, sessions_within_reach
 from duckwarp.postgres.registry import find_sources, find_sources_again
 from duckwarp.postgres.relations import REACHED
+from duckwarp.postgres.watching import Watch
 
 # LOCK TABLE takes these kinds; the others are locked by a SELECT, which needs the snapshot first.
 _LOCKABLE = frozenset({RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.VIEW})
 # Of a view, LOCK TABLE leaves out the materialized views and the foreign tables that it reads.
 _LOCKED_AHEAD = _LOCKABLE - {RelationKind.VIEW}
 _MOMENT_SECONDS = 0.1
+CANCEL_SECONDS = 2.0
 # Errors that those who look at the source tell in better words: no privilege, gone since.
 _TOLD_LATER = (
     pg_errors.InsufficientPrivilege,
@@ -68,11 +70,13 @@ class Snapshot:
     lock was asked for, on this machine's clock that nobody sets. `sessions` is how many a run may
     have, this one among them; `search_path` is what they have to set, if they do not come with it.
     `locks` are the statements by which it locked their relations, for other sessions to repeat;
+    `watch` bounds the waits of all of its sessions.
     `unlocked` has the reason, by source code, for each relation whose lock could not be had, and
     `marks`, where they were asked for, what shows later whether something was loaded since.
     """
 
     connection: psycopg.Connection[Any] = field(repr=False)
+    watch: Watch
     snapshot_id: str
     taken_at: datetime
     began: float
@@ -102,9 +106,11 @@ class Snapshot:
 def session(settings: Settings, environ: dict[str, str]) -> Iterator[psycopg.Connection[Any]]:
     """A plain read-only session for looking around, without a snapshot."""
     conninfo = resolve_conninfo(settings.dsn, environ)
+    name = own_name()
     with (
         _errors_translated(),
-        contextlib.closing(connect_plainly(conninfo, APPLICATION_NAME)) as connection,
+        watch_server(conninfo, name, settings) as watch,
+        contextlib.closing(connect_plainly(conninfo, name, watch)) as connection,
     ):
         sessions_within_reach(connection, conninfo, MIN_CONNECTIONS)
         prepare(connection)
@@ -124,6 +130,17 @@ def _errors_translated() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _age_told(watch: Watch, settings: Settings) -> Iterator[None]:
+    """What fails because the snapshot is too old, and the server silent, as `SnapshotTooOld`."""
+    try:
+        yield
+    except (psycopg.Error, RunError) as error:
+        if not watch.is_expired:
+            raise
+        raise SnapshotTooOld(settings.max_snapshot_age_seconds) from error
+
+
+@contextlib.contextmanager
 def open_snapshot(
     selection: Selection, settings: Settings, environ: dict[str, str]
 ) -> Iterator[Snapshot]:
@@ -133,10 +150,12 @@ def open_snapshot(
     cannot export a snapshot or refuses a question that is about no single source.
     """
     conninfo = resolve_conninfo(settings.dsn, environ)
-    name = f"{APPLICATION_NAME} {secrets.token_hex(4)}"
+    name = own_name()
     with (
         _errors_translated(),
-        contextlib.closing(connect_plainly(conninfo, name)) as connection,
+        watch_server(conninfo, name, settings) as watch,
+        _age_told(watch, settings),
+        contextlib.closing(connect_plainly(conninfo, name, watch)) as connection,
     ):
         sessions = sessions_within_reach(connection, conninfo, settings.max_connections)
         prepare(connection)
@@ -149,6 +168,8 @@ def open_snapshot(
         pooled = is_pooled(connection)
         path = search_path(connection)
         began = time.monotonic()
+        if settings.max_snapshot_age_seconds:
+            watch.end_at(began + settings.max_snapshot_age_seconds)
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # No question before the locks: the first one takes the snapshot.
         locks = _Locks(
@@ -167,6 +188,7 @@ def open_snapshot(
             marks = {code: mark for code, mark in marks.items() if since.get(code) == mark}
         yield Snapshot(
             connection=connection,
+            watch=watch,
             snapshot_id=_export_snapshot(connection),
             taken_at=taken_at,
             began=began,
@@ -205,7 +227,24 @@ def stop_asking(snapshot: Snapshot) -> None:
     """
     with contextlib.suppress(psycopg.Error):
         if snapshot.connection.info.transaction_status is TransactionStatus.ACTIVE:
-            snapshot.connection.cancel_safe()
+            snapshot.connection.cancel_safe(timeout=CANCEL_SECONDS)
+
+
+def is_in_the_way(snapshot: Snapshot) -> bool:
+    """Whether somebody waits for a lock that the snapshot's own are in the way of.
+
+    A further session that asks for a lock on the same relation stands behind whoever does.
+    """
+    query = """
+        SELECT EXISTS (
+            SELECT FROM pg_catalog.pg_locks waiting
+            JOIN pg_catalog.pg_locks own USING (database, relation)
+            WHERE NOT waiting.granted AND own.granted
+            AND own.pid = pg_catalog.pg_backend_pid())"""
+    with contextlib.suppress(psycopg.Error):
+        row = snapshot.connection.execute(query).fetchone()
+        return bool(row and row[0])
+    return False
 
 
 def holds(snapshot: Snapshot) -> bool:
@@ -322,12 +361,15 @@ def _lock_timeout(seconds: float) -> sql.Composed:
 
 def _not_locked(source: Source, error: psycopg.Error, timeout_seconds: float) -> SourceError:
     what = f"relation {source.qualified_name} could not be locked"
+    why = f"{what}: {explain(error)}"
     if isinstance(error, pg_errors.LockNotAvailable):
-        return SourceError(
+        why = (
             f"{what} within {timeout_seconds:g} s: another session is changing it; "
             "run again later, or raise --lock-timeout"
         )
-    return SourceError(f"{what}: {explain(error)}")
+    refused = noted(SourceError(why), error)
+    refused.may_pass = isinstance(error, (pg_errors.LockNotAvailable, pg_errors.DeadlockDetected))
+    return refused
 
 
 def _lock_statement(names: Sequence[sql.Identifier]) -> sql.Composed:
@@ -340,6 +382,8 @@ def _try(connection: psycopg.Connection[Any], statement: sql.Composed) -> psycop
     try:
         connection.execute(statement)
     except psycopg.Error as error:
+        if connection.closed:
+            raise
         # Released as well: no snapshot is exported from within a savepoint.
         connection.execute("ROLLBACK TO SAVEPOINT attempt")
         connection.execute("RELEASE SAVEPOINT attempt")

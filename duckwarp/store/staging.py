@@ -125,9 +125,11 @@ def _run_folder(parent: Path, called: str = "output folder") -> Iterator[Path]:
     except OSError as error:
         raise _unusable(parent, error, called) from error
     try:
+        _open_folders.add(base / name)
         _remove_dead_runs(base)
         yield base / name
     finally:
+        _open_folders.discard(base / name)
         if has_begun(base / name):
             # The next run completes what this one could not.
             (base / f"{name}{LOCK_SUFFIX}").unlink(missing_ok=True)
@@ -136,6 +138,22 @@ def _run_folder(parent: Path, called: str = "output folder") -> Iterator[Path]:
         lock.release()
         with contextlib.suppress(OSError):
             base.rmdir()
+
+
+_open_folders: set[Path] = set()
+
+
+def remove_at_once() -> bool:
+    """Remove the folders of this process's runs, which goes no further; whether it may end so.
+
+    It may not where a run has begun to publish.
+    """
+    folders = list(_open_folders)
+    if any(map(has_begun, folders)):
+        return False
+    for folder in folders:
+        _remove_run(folder.parent, folder.name)
+    return True
 
 
 def _complete_dead_runs(base: Path, output_dir: Path) -> tuple[str, ...]:

@@ -260,6 +260,7 @@ class TestExport:
             pytest.param(
                 ["--statement-timeout", "9"], {"statement_timeout_seconds": 9.0}, id="statements"
             ),
+            pytest.param(["--idle-timeout", "9"], {"idle_timeout_seconds": 9.0}, id="silence"),
             pytest.param(["--order", "first"], {"order": Order.FIRST}, id="order"),
             pytest.param(["--sort-in", "postgres"], {"sort_in": SortIn.POSTGRES}, id="who sorts"),
             pytest.param(["--memory", "512MB"], {"memory_bytes": 512_000_000}, id="memory"),

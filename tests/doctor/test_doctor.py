@@ -21,7 +21,7 @@ from duckwarp.engine import session
 from duckwarp.model.settings import MIN_MEMORY_BYTES, Settings
 from duckwarp.model.sizes import size_text
 from duckwarp.model.source import Selection
-from duckwarp.postgres import poolers as reaching
+from duckwarp.postgres import looking
 from duckwarp.postgres import server as asking
 from duckwarp.postgres.server import ServerFacts, server_facts
 from duckwarp.store.folder import Disk
@@ -227,7 +227,7 @@ class TestPooler:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(reaching, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(looking, "ANSWER_SECONDS", 0.5)
         database = Database(dsn=demo_dsn)
         with pgbouncer(database, pool_mode="session", default_pool_size=size) as dsn:
             diagnosis = examined(dsn, tmp_path)
