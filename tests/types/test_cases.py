@@ -822,11 +822,14 @@ def test_sql_ascii_names_the_partition_of_the_row(
 def test_case_095_a_collation_under_which_different_texts_are_equal(
     database: Database, tmp_path: Path
 ) -> None:
-    # Without ICU in the server, that of the system is made such a one.
+    try:
+        database.execute("""
+            CREATE SCHEMA staging; CREATE SCHEMA types;
+            CREATE COLLATION types.ci
+                (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false)""")
+    except pg_errors.FeatureNotSupported:
+        pytest.skip("this server was built without ICU")
     database.execute("""
-        CREATE SCHEMA staging; CREATE SCHEMA types;
-        CREATE COLLATION types.ci (PROVIDER = libc, LOCALE = 'C.UTF-8');
-        UPDATE pg_catalog.pg_collation SET collisdeterministic = false WHERE collname = 'ci';
         CREATE DOMAIN types.tags AS text[] COLLATE types.ci;
         CREATE TYPE types.pair AS (n int, words text[] COLLATE types.ci);
         CREATE DOMAIN types.word AS text COLLATE types.ci;
