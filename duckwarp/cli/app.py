@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -231,7 +230,7 @@ def sources(
     if json:
         print_document(sources_document(found))
     else:
-        show(partial(sources_page, found), sys.stdout)
+        show(sources_page(found), sys.stdout)
 
 
 @command(
@@ -265,10 +264,10 @@ def describe(
     if json:
         print_document(description_document(description, profile))
         return
-    show(partial(description_page, description), sys.stdout)
+    show(description_page(description), sys.stdout)
     if profile is not None:
         pictures = shows_pictures(sys.stdout)
-        show(partial(profile_page, profile, pictures=pictures), sys.stdout)
+        show(profile_page(profile, pictures=pictures), sys.stdout)
 
 
 @command(
@@ -296,7 +295,7 @@ def doctor(
     if json:
         print_document(diagnosis_document(diagnosis, code))
     else:
-        show(partial(diagnosis_page, diagnosis), sys.stdout)
+        show(diagnosis_page(diagnosis), sys.stdout)
     raise typer.Exit(code)
 
 
@@ -335,7 +334,7 @@ def verify(
     if json:
         print_document(verification_document(report, code))
     elif not (quiet and report.is_well):
-        show(partial(verification_page, report), sys.stdout)
+        show(verification_page(report), sys.stdout)
     raise typer.Exit(code)
 
 
@@ -368,7 +367,7 @@ def catalog(
         left_out = {each.name: each.reason for each in found.left_out}
         print_document(catalog_document(folder, map(record_of, found.entries), left_out))
     else:
-        show(partial(catalog_page, folder, found), sys.stdout)
+        show(catalog_page(folder, found), sys.stdout)
 
 
 @command(
@@ -402,7 +401,7 @@ def demo(
         record.begin(Files(), publication=DEMO_PUBLICATION)
         code = _export(selection, settings, Audience(), record)
     kept = database if keep else None
-    show(partial(demo_page, settings.output_dir, DEMO_SOURCE, kept), sys.stdout)
+    show(demo_page(settings.output_dir, DEMO_SOURCE, kept), sys.stdout)
     raise typer.Exit(code)
 
 
@@ -438,5 +437,5 @@ def _show_plan(selection: Selection, settings: Settings, json: bool) -> ExitCode
     if json:
         print_document(plan_document(planned, code))
     else:
-        show(partial(plan_page, planned), sys.stdout)
+        show(plan_page(planned), sys.stdout)
     return code

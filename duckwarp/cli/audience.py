@@ -10,13 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from typing import TextIO
 
 from duckwarp.cli.documents import report_document
 from duckwarp.cli.endings import print_document
 from duckwarp.cli.progress import Display, PlainLines, Quiet
-from duckwarp.cli.render import show
-from duckwarp.cli.report import report_page
 from duckwarp.cli.streams import tolerated
 from duckwarp.cli.usage import ExitCode
 from duckwarp.model.events import Event
@@ -54,13 +52,13 @@ class Audience:
             if self.json:
                 print_document(report_document(report, code))
             elif not self.quiet:
-                show(partial(report_page, report), sys.stdout)
+                _show(report, sys.stdout)
             sys.stdout.flush()
         except OSError as error:
             return error
         if self.json and not self.quiet:
             with tolerated():
-                show(partial(report_page, report), sys.stderr)
+                _show(report, sys.stderr)
         return None
 
     def _display(self, title: str) -> Display:
@@ -74,3 +72,11 @@ class Audience:
 
         console = Console(stderr=True)
         return PlainLines(sys.stderr) if console.is_dumb_terminal else LiveBars(title, console)
+
+
+def _show(report: RunReport, stream: TextIO) -> None:
+    # What lays out tables takes its time to load: it is not needed before.
+    from duckwarp.cli.render import show
+    from duckwarp.cli.report import report_page
+
+    show(report_page(report), stream)

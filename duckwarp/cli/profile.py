@@ -1,4 +1,4 @@
-"""What a published file is like, in lines of text: for people, on any width.
+"""What a published file is like: for people, on any width.
 
 Pictures are for terminals that show them; without them the same figures are there.
 """
@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from rich.cells import cell_len, chop_cells
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Column
 
 from duckwarp.cli import wording
-from duckwarp.cli.listing import Heading, Line, Listing, Row
+from duckwarp.cli.listing import UNLIMITED_CELLS, Listing, figures, make_fact, make_text, words
 from duckwarp.model.sizes import size_text
 
 if TYPE_CHECKING:
@@ -39,23 +40,33 @@ def shows_pictures(stream: TextIO) -> bool:
     return stream.isatty() and (stream.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def profile_page(profile: FileProfile, width: int | None, *, pictures: bool) -> Iterator[Line]:
+def profile_page(profile: FileProfile, *, pictures: bool) -> Iterator[RenderableType]:
     """The figures of the file, and a row for each of its columns."""
     facts = profile.facts
     groups = wording.counted(len(facts.row_group_rows), "row group")
     rows = wording.counted(facts.rows, "row")
-    yield Line()
-    yield Line("As published", "bold")
-    yield Line(f"File      {wording.one_line(str(profile.path))}")
-    yield Line(f"Size      {size_text(facts.size_bytes)}: {rows} in {groups}")
-    if not facts.rows:
-        return
-    yield Line()
-    yield from _listing(profile, _room(width, pictures)).lines(width)
+    yield ""
+    yield make_text("As published", "bold")
+    yield make_fact("File", str(profile.path))
+    yield make_fact("Size", f"{size_text(facts.size_bytes)}: {rows} in {groups}")
+    if facts.rows:
+        yield ""
+        yield _Columns(profile, pictures)
 
 
-def _room(width: int | None, pictures: bool) -> _Room:
-    if width is None:
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a file, with as much of them as there is room for."""
+
+    profile: FileProfile
+    pictures: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _listing(self.profile, _room(options.max_width, self.pictures))
+
+
+def _room(width: int, pictures: bool) -> _Room:
+    if width == UNLIMITED_CELLS:
         return _Room()
     wide = width >= WIDE_CELLS
     bound = 24 if wide else 11
@@ -65,31 +76,27 @@ def _room(width: int | None, pictures: bool) -> _Room:
 
 
 def _listing(profile: FileProfile, room: _Room) -> Listing:
-    columns = zip(profile.names, profile.statistics, profile.columns, strict=True)
-    rows = profile.facts.rows
-    return Listing(
-        headings=(
-            Heading(title="column"),
-            Heading(title="NULL"),
-            Heading(title="distinct", right=True),
-            Heading(title="min"),
-            Heading(title="max"),
-            Heading(title="values" if room.picture else ""),
-        ),
-        rows=tuple(
-            Row(
-                cells=(
-                    name,
-                    _nulls(statistics.null_count, rows, room.bar),
-                    _distinct(column),
-                    _cut(statistics.minimum, room.bound),
-                    _cut(statistics.maximum, room.bound),
-                    sparkline(column.histogram.counts, room.picture) if column.histogram else "",
-                )
-            )
-            for name, statistics, column in columns
-        ),
+    listing = Listing(
+        words("column"),
+        Column("NULL", no_wrap=True),
+        figures("distinct"),
+        Column("min", no_wrap=True, max_width=room.bound),
+        Column("max", no_wrap=True, max_width=room.bound),
+        Column("values", no_wrap=True),
     )
+    rows = profile.facts.rows
+    for name, statistics, column in zip(
+        profile.names, profile.statistics, profile.columns, strict=True
+    ):
+        listing.add_row(
+            name,
+            _nulls(statistics.null_count, rows, room.bar),
+            _distinct(column),
+            _bound(statistics.minimum),
+            _bound(statistics.maximum),
+            sparkline(column.histogram.counts, room.picture) if column.histogram else "",
+        )
+    return listing
 
 
 def _distinct(column: ColumnProfile) -> str:
@@ -135,11 +142,5 @@ def sparkline(counts: Sequence[int], cells: int) -> str:
     return "".join(_STEPS[round(last * n / highest)] if n else _EMPTY for n in counts)
 
 
-def _cut(text: str | None, cells: int | None) -> str:
-    """A bound on one line, with `…` where it is longer than there is room for."""
-    if text is None:
-        return ""
-    line = wording.one_line(text) if text else "(empty)"
-    if cells is None or cell_len(line) <= cells:
-        return line
-    return chop_cells(line, cells - 1)[0] + "…"
+def _bound(text: str | None) -> str:
+    return "(empty)" if text == "" else text or ""

@@ -1,7 +1,7 @@
 """What the commands show to people: sources, a plan, a dictionary, and what to try next.
 
-Makes lines of text out of the nouns and writes them to a terminal or a file. The summary of a run
-is `report.py`'s, the layout of tables `listing.py`'s, what programs read `documents.py`'s.
+Makes tables and text out of the nouns and writes them to a terminal or a file. The summary of a
+run is `report.py`'s, how tables look `listing.py`'s, what programs read `documents.py`'s.
 """
 
 from __future__ import annotations
@@ -9,12 +9,23 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from rich.console import Console, RenderableType
+from rich.text import Text
+
 from duckwarp.cli import wording
-from duckwarp.cli.listing import Heading, Line, Listing, Row, indented
+from duckwarp.cli.listing import (
+    UNLIMITED_CELLS,
+    Listing,
+    figures,
+    indent,
+    make_fact,
+    make_text,
+    words,
+)
 from duckwarp.cli.report import STATE_STYLES
 from duckwarp.model.results import SourceState
 from duckwarp.model.sizes import size_text
@@ -26,53 +37,55 @@ if TYPE_CHECKING:
     from duckwarp.model.column import Column
     from duckwarp.model.source import Source
 
-Page = Callable[[int | None], Iterable[Line]]
 
-
-def show(page: Page, stream: TextIO) -> None:
+def show(page: Iterable[RenderableType], stream: TextIO) -> None:
     """Write a page: in the width and colours of a terminal, else as plain lines of any length."""
-    if not stream.isatty():
-        for line in page(None):
-            print(line.text, file=stream)
-        return
-    from rich.console import Console
-    from rich.text import Text
+    is_terminal = stream.isatty()
+    console = Console(
+        file=stream,
+        force_terminal=is_terminal,
+        width=None if is_terminal else UNLIMITED_CELLS,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        for part in page:
+            # A command to copy may be longer than a line.
+            console.print(part, crop=False)
+    # Not by rich, which ends the process where nobody reads.
+    for line in captured.get().splitlines():
+        print(line.rstrip(), file=stream)
 
-    console = Console(file=stream)
-    for line in page(console.width):
-        console.print(Text(line.text, style=line.style), soft_wrap=True)
 
-
-def sources_page(sources: Sequence[Source], width: int | None) -> Iterator[Line]:
+def sources_page(sources: Sequence[Source]) -> Iterator[RenderableType]:
     """The sources that may be exported, and what stands behind each."""
-    yield from Listing(
-        headings=(
-            Heading(title="source"),
-            Heading(title="exists"),
-            Heading(title="~rows", right=True),
-            Heading(title="size", right=True),
-            Heading(title="last load"),
-            Heading(title="name", aside=True),
-            Heading(title="relation", aside=True),
-        ),
-        rows=tuple(_source_row(source) for source in sources),
-    ).lines(width)
+    listing = Listing(
+        words("source"),
+        words("exists"),
+        figures("~rows"),
+        figures("size"),
+        words("last load"),
+        words("name"),
+        words("relation"),
+        asides=2,
+    )
+    for source in sources:
+        listing.add_row(*_source_cells(source), style="dim" if source.relation is None else "")
+    yield listing
 
 
-def _source_row(source: Source) -> Row:
+def _source_cells(source: Source) -> tuple[str, ...]:
     relation, loaded = source.relation, source.last_load_at
-    figures = ("no", "", "")
+    known = ("no", "", "")
     if relation is not None:
-        figures = ("yes", estimate(source), size_text(relation.size_bytes))
-    return Row(
-        cells=(
-            source.code,
-            *figures,
-            "" if loaded is None else f"{loaded:%Y-%m-%d %H:%M}",
-            "" if source.name == source.code else source.name,
-            relation_text(source),
-        ),
-        style="" if relation is not None else "dim",
+        known = ("yes", estimate(source), size_text(relation.size_bytes))
+    return (
+        source.code,
+        *known,
+        "" if loaded is None else f"{loaded:%Y-%m-%d %H:%M}",
+        "" if source.name == source.code else source.name,
+        relation_text(source),
     )
 
 
@@ -91,79 +104,66 @@ def estimate(source: Source) -> str:
     return "unknown" if known is None else f"{known:,}"
 
 
-def plan_page(planned: Sequence[PlannedSource], width: int | None) -> Iterator[Line]:
+def plan_page(planned: Sequence[PlannedSource]) -> Iterator[RenderableType]:
     """What an export would do with each source."""
     for entry in planned:
-        yield from _planned_lines(entry, width)
-        yield Line()
+        yield from _planned_lines(entry)
+        yield ""
     exported = sum(entry.plan is not None for entry in planned)
     sources = wording.counted(len(planned), "source")
-    yield Line(f"{exported} of {sources} would be exported. Nothing was written.")
+    yield make_text(f"{exported} of {sources} would be exported. Nothing was written.")
 
 
-def _planned_lines(entry: PlannedSource, width: int | None) -> Iterator[Line]:
+def _planned_lines(entry: PlannedSource) -> Iterator[RenderableType]:
     from duckwarp.engine.plan import explain
 
     if entry.plan is not None:
-        yield Line(wording.one_line(entry.source.code), "bold")
-        for decision in explain(entry.plan):
-            yield from indented(decision, width)
+        yield make_text(entry.source.code, "bold")
+        yield from map(indent, explain(entry.plan))
         return
     fate = "skipped" if entry.missing else "failed"
     style = STATE_STYLES[SourceState(fate)]
-    yield Line(wording.one_line(entry.source.code), style)
-    yield from indented(f"{fate}: {entry.reason}", width, style)
+    yield make_text(entry.source.code, style)
+    yield indent(f"{fate}: {entry.reason}", style)
 
 
-def description_page(description: SourceDescription, width: int | None) -> Iterator[Line]:
+def description_page(description: SourceDescription) -> Iterator[RenderableType]:
     """The data dictionary of one source, from the database."""
     source, columns = description.source, description.columns
-    yield Line(wording.one_line(source.name), "bold")
-    for paragraph in (source.description or "").splitlines():
-        yield from indented(paragraph, width, depth=0)
-    yield Line()
-    yield Line(f"Dataset   {wording.one_line(source.code)}")
-    yield Line(f"Relation  {wording.one_line(relation_text(source))}")
-    yield Line(f"Rows      ~{estimate(source)}".replace("~unknown", "unknown"))
-    yield Line(f"Columns   {len(columns)}")
+    yield make_text(source.name, "bold")
+    yield from map(make_text, filter(str.strip, (source.description or "").splitlines()))
+    yield ""
+    yield make_fact("Dataset", source.code)
+    yield make_fact("Relation", relation_text(source))
+    yield make_fact("Rows", f"~{estimate(source)}".replace("~unknown", "unknown"))
+    yield make_fact("Columns", str(len(columns)))
     if columns:
-        yield Line()
-        yield from _columns_listing(columns, description.forms).lines(width)
+        yield ""
+        yield _columns_listing(columns, description.forms)
 
 
 def _columns_listing(columns: Sequence[Column], forms: Sequence[Form]) -> Listing:
-    return Listing(
-        headings=(
-            Heading(title="column"),
-            Heading(title="type"),
-            Heading(title="null"),
-            Heading(title="role"),
-            Heading(title="description", aside=True),
-            Heading(title="source column", aside=True),
-            Heading(title="keywords", aside=True),
-            Heading(title="written as", aside=True),
-            Heading(title="note", aside=True),
-        ),
-        rows=tuple(_column_row(*pair) for pair in zip(columns, forms, strict=True)),
-        below=True,
-    )
+    titles = ("column", "type", "null", "role")
+    asides = ("description", "source column", "keywords", "written as", "note")
+    listing = Listing(*map(words, titles + asides), asides=len(asides), below=True)
+    for column, form in zip(columns, forms, strict=True):
+        listing.add_row(*_column_cells(column, form))
+    return listing
 
 
-def _column_row(column: Column, form: Form) -> Row:
+def _column_cells(column: Column, form: Form) -> tuple[str, ...]:
     original = column.original_name
     renamed = original is not None and original != column.name
-    return Row(
-        cells=(
-            column.name,
-            column.data_type,
-            "" if column.nullable else "NOT NULL",
-            role(column),
-            column.description or "",
-            f"source column: {original}" if renamed else "",
-            f"keywords: {', '.join(column.keywords)}" if column.keywords else "",
-            "" if form.obvious else f"written as {form.shown_type}",
-            "; ".join(form.notes),
-        )
+    return (
+        column.name,
+        column.data_type,
+        "" if column.nullable else "NOT NULL",
+        role(column),
+        column.description or "",
+        f"source column: {original}" if renamed else "",
+        f"keywords: {', '.join(column.keywords)}" if column.keywords else "",
+        "" if form.obvious else f"written as {form.shown_type}",
+        "; ".join(form.notes),
     )
 
 
@@ -173,9 +173,7 @@ def role(column: Column) -> str:
     return ", ".join(name for name, holds in named if holds)
 
 
-def demo_page(
-    folder: Path, code: str, kept: DemoDatabase | None, _width: int | None
-) -> Iterator[Line]:
+def demo_page(folder: Path, code: str, kept: DemoDatabase | None) -> Iterator[RenderableType]:
     """Three things to try with the files in `folder`, and how to reach and stop a kept server."""
     file = str(folder / f"{code}.parquet")
     python = _command("python")
@@ -188,17 +186,17 @@ def demo_page(
         ("Load it with pandas", python_call(load, python)),
         ("Read its dictionary", describe),
     )
-    yield Line()
-    yield Line("Three things to try", "bold")
+    yield ""
+    yield Text("Three things to try", "bold")
     for title, command in tries:
-        yield Line(f"  {title}")
+        yield Text(f"  {title}")
         # Not folded: a command is there to be copied.
-        yield Line(f"    {command}", "cyan")
+        yield Text(f"    {command}", "cyan", no_wrap=True, overflow="ignore")
     if kept:
-        yield Line()
-        yield Line("The database is still there", "bold")
-        yield Line(f"  reach it  {kept.shown_dsn}")
-        yield Line(f"  end it    {kept.stop_hint}")
+        yield ""
+        yield Text("The database is still there", "bold")
+        yield Text(f"  reach it  {kept.shown_dsn}", no_wrap=True, overflow="ignore")
+        yield Text(f"  end it    {kept.stop_hint}", no_wrap=True, overflow="ignore")
 
 
 def python_call(program: str, python: str = "python") -> str:

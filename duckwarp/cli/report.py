@@ -1,11 +1,13 @@
-"""The summary of a run that has ended, in lines of text: for people, on any width."""
+"""The summary of a run that has ended: for people, on any width."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.console import RenderableType
+
 from duckwarp.cli import wording
-from duckwarp.cli.listing import Heading, Line, Listing, Row, indented
+from duckwarp.cli.listing import Listing, figures, indent, make_text, words
 from duckwarp.model.results import RunReport, SourceOutcome, SourceState
 from duckwarp.model.sizes import size_text
 
@@ -16,47 +18,48 @@ STATE_STYLES = {
 }
 
 
-def report_page(report: RunReport, width: int | None) -> Iterator[Line]:
+def report_page(report: RunReport) -> Iterator[RenderableType]:
     """The summary of a run: its sources, what was lost, the totals, and where the files are."""
-    yield from _report_listing(report).lines(width)
+    yield _report_listing(report)
     losses = [f"{o.code}.{loss}" for o in report.outcomes for loss in o.losses]
     notes = [f"{o.code}: {note}" for o in report.outcomes for note in o.notes]
-    yield from _section("Values not kept, or kept in another form", losses, width, style="yellow")
-    yield from _section("Notes", notes, width)
-    yield Line()
-    yield from indented(_outcome_sentence(report), width, depth=0)
+    yield from _section("Values not kept, or kept in another form", losses, style="yellow")
+    yield from _section("Notes", notes)
+    yield ""
+    yield make_text(_outcome_sentence(report))
 
 
 def _report_listing(report: RunReport) -> Listing:
-    sources = wording.counted(len(report.outcomes), "source")
-    figures = (f"{report.total_rows:,}", "", size_text(report.total_bytes))
-    return Listing(
-        headings=(
-            Heading(title="source"),
-            Heading(title="rows", right=True),
-            Heading(title="columns", right=True),
-            Heading(title="size", right=True),
-            Heading(title="time", right=True),
-            Heading(title="state"),
-            Heading(title="", aside=True),
-        ),
-        rows=tuple(_outcome_row(outcome) for outcome in report.outcomes),
-        totals=Row(cells=(sources, *figures, wording.duration(report.seconds), "", "")),
+    listing = Listing(
+        words("source", wording.counted(len(report.outcomes), "source")),
+        figures("rows", f"{report.total_rows:,}"),
+        figures("columns"),
+        figures("size", size_text(report.total_bytes)),
+        figures("time", wording.duration(report.seconds)),
+        words("state"),
+        words(""),
+        asides=1,
     )
+    for outcome in report.outcomes:
+        style = STATE_STYLES.get(outcome.state, "")
+        listing.add_row(
+            outcome.code,
+            *_figures(outcome),
+            outcome.state.value,
+            outcome.reason or "",
+            style=style,
+        )
+    return listing
 
 
-def _outcome_row(outcome: SourceOutcome) -> Row:
-    figures = ["", "", ""]
+def _figures(outcome: SourceOutcome) -> list[str]:
+    shown = ["", "", ""]
     if outcome.result is not None and outcome.result.success:
         result = outcome.result
         size = size_text(outcome.size_bytes)
-        figures = [f"{result.row_count:,}", f"{result.column_count:,}", size]
+        shown = [f"{result.row_count:,}", f"{result.column_count:,}", size]
     skipped = outcome.state is SourceState.SKIPPED
-    figures.append("" if skipped else wording.duration(outcome.seconds))
-    return Row(
-        cells=(outcome.code, *figures, outcome.state.value, outcome.reason or ""),
-        style=STATE_STYLES.get(outcome.state, ""),
-    )
+    return [*shown, "" if skipped else wording.duration(outcome.seconds)]
 
 
 def _outcome_sentence(report: RunReport) -> str:
@@ -68,12 +71,8 @@ def _outcome_sentence(report: RunReport) -> str:
     return f"{told}. The files are in {report.output_dir}: a .parquet and a .md for each source."
 
 
-def _section(
-    title: str, entries: Sequence[str], width: int | None, style: str = ""
-) -> Iterator[Line]:
-    if not entries:
-        return
-    yield Line()
-    yield Line(title, "bold")
-    for entry in entries:
-        yield from indented(entry, width, style)
+def _section(title: str, entries: Sequence[str], style: str = "") -> Iterator[RenderableType]:
+    if entries:
+        yield ""
+        yield make_text(title, "bold")
+        yield from (indent(entry, style) for entry in entries)

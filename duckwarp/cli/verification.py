@@ -1,12 +1,14 @@
-"""What a verification found, in lines of text: for people, on any width."""
+"""What a verification found: for people, on any width."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
+
 from duckwarp.cli import wording
-from duckwarp.cli.listing import Heading, Line, Listing, Row, indented
+from duckwarp.cli.listing import Listing, figures, indent, make_text, words
 from duckwarp.model.sizes import size_text
 
 if TYPE_CHECKING:
@@ -17,73 +19,56 @@ _NULL = "NULL"
 _LONGEST_VALUE = 60
 
 
-def verification_page(report: VerificationReport, width: int | None) -> Iterator[Line]:
+def verification_page(report: VerificationReport) -> Iterator[RenderableType]:
     """A line for each source, then what differs where something does."""
-    yield from Listing(
-        headings=(
-            Heading(title="source"),
-            Heading(title="rows", right=True),
-            Heading(title="columns", right=True),
-            Heading(title="size", right=True),
-            Heading(title="time", right=True),
-            Heading(title="verdict"),
-        ),
-        rows=tuple(map(_row, report.verdicts)),
-        totals=Row(
-            cells=(
-                wording.counted(len(report.verdicts), "source"),
-                f"{sum(verdict.finding.rows or 0 for verdict in report.verdicts):,}",
-                "",
-                size_text(sum(verdict.finding.size_bytes for verdict in report.verdicts)),
-                wording.duration(report.seconds),
-                "",
-            )
-        ),
-    ).lines(width)
-    for verdict in report.verdicts:
+    verdicts = report.verdicts
+    listing = Listing(
+        words("source", wording.counted(len(verdicts), "source")),
+        figures("rows", f"{sum(verdict.finding.rows or 0 for verdict in verdicts):,}"),
+        figures("columns"),
+        figures("size", size_text(sum(verdict.finding.size_bytes for verdict in verdicts))),
+        figures("time", wording.duration(report.seconds)),
+        words("verdict"),
+    )
+    for verdict in verdicts:
+        listing.add_row(*_cells(verdict), style=_style(verdict))
+    yield listing
+    for verdict in verdicts:
         if not verdict.agreement.is_well:
-            yield from _details(verdict, width)
-    yield Line()
-    yield from indented(_sentence(report), width, depth=0)
+            yield from _details(verdict)
+    yield ""
+    yield make_text(_sentence(report))
 
 
-def _row(verdict: Verdict) -> Row:
+def _style(verdict: Verdict) -> str:
+    return _STYLES.get(verdict.agreement.value, "red")
+
+
+def _cells(verdict: Verdict) -> tuple[str, ...]:
     finding = verdict.finding
     known = finding.rows is not None
-    return Row(
-        cells=(
-            verdict.code,
-            f"{finding.rows:,}" if known else "",
-            f"{finding.columns:,}" if known else "",
-            size_text(finding.size_bytes) if known else "",
-            "" if verdict.agreement.value == "skipped" else wording.duration(verdict.seconds),
-            verdict.agreement.value,
-        ),
-        style=_STYLES.get(verdict.agreement.value, "red"),
+    return (
+        verdict.code,
+        f"{finding.rows:,}" if known else "",
+        f"{finding.columns:,}" if known else "",
+        size_text(finding.size_bytes) if known else "",
+        "" if verdict.agreement.value == "skipped" else wording.duration(verdict.seconds),
+        verdict.agreement.value,
     )
 
 
-def _details(verdict: Verdict, width: int | None) -> Iterator[Line]:
-    yield Line()
-    style = _STYLES.get(verdict.agreement.value, "red")
-    yield Line(wording.one_line(f"{verdict.code}: {verdict.agreement.value}"), style or "bold")
-    for reason in verdict.reasons:
-        yield from indented(reason, width)
+def _details(verdict: Verdict) -> Iterator[RenderableType]:
+    yield ""
+    yield make_text(f"{verdict.code}: {verdict.agreement.value}", _style(verdict) or "bold")
+    yield from map(indent, verdict.reasons)
     if verdict.finding.differences:
-        yield from Listing(
-            headings=(
-                Heading(title="what"),
-                Heading(title="column"),
-                Heading(title="in the table"),
-                Heading(title="in the file"),
-            ),
-            rows=tuple(
-                Row(cells=(each.what, each.column or "", _shown(each.table), _shown(each.file)))
-                for each in verdict.finding.differences
-            ),
-        ).lines(width)
-    for row in verdict.finding.differing_rows:
-        yield from indented(row_sentence(row), width)
+        listing = Listing(
+            words("what"), words("column"), words("in the table"), words("in the file")
+        )
+        for each in verdict.finding.differences:
+            listing.add_row(each.what, each.column or "", _shown(each.table), _shown(each.file))
+        yield listing
+    yield from (indent(row_sentence(row)) for row in verdict.finding.differing_rows)
 
 
 def row_sentence(row: DifferingRow) -> str:

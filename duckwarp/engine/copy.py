@@ -37,6 +37,7 @@ from duckwarp.engine.streaming import byte_stream
 from duckwarp.model.errors import DiskFull, InvalidText, ServerSaid, SourceError, shorten
 from duckwarp.model.filenames import utf8_path
 from duckwarp.model.settings import Order
+from duckwarp.postgres.faults import words_pass
 
 if TYPE_CHECKING:
     import psycopg
@@ -233,7 +234,10 @@ def _translated(error: Exception, connected: bool) -> SourceError:
     words, *parts = _PART.split(said["message"]) if said is not None else [""]
     if said is not None and said["severity"] != "FATAL" and connected:
         more = dict(zip(parts[::2], parts[1::2], strict=True))
-        return ServerSaid(shorten(words), more.get("DETAIL"), more.get("HINT"))
+        words = shorten(words)
+        refused = ServerSaid(words, more.get("DETAIL"), more.get("HINT"))
+        refused.may_pass = words_pass(words)
+        return refused
     if said is None and (said := _LIBPQ_SAID.search(text)) is not None:
         words = said["message"]
     if said is not None or not connected:

@@ -25,7 +25,7 @@ from duckwarp.model.errors import ConnectionFailed, ExtensionMissing, RunError
 from duckwarp.model.filenames import utf8_path
 from duckwarp.model.redaction import without_passwords
 from duckwarp.model.settings import ServerAddress, Settings, Spill
-from duckwarp.postgres.connection import joined_conninfo, with_advice
+from duckwarp.postgres.connection import with_advice
 from duckwarp.postgres.faults import refusal_noted
 from duckwarp.postgres.watching import Watch
 
@@ -290,9 +290,7 @@ def attach(session: Session, count: int) -> list[str]:
                 break
             reason = " ".join(str(error).split()).replace(conninfo, "…")
             reason = with_advice(without_passwords(reason))
-            raise refusal_noted(
-                ConnectionFailed(reason), reason, joined_conninfo(session.address)
-            ) from None
+            raise refusal_noted(ConnectionFailed(reason), reason) from None
         session.attached.append(name)
     return session.attached[:count]
 

@@ -28,12 +28,11 @@ from duckwarp.catalog.update import Keeper
 from duckwarp.export.copy import TICK_SECONDS, Deferred, Run, check_age
 from duckwarp.export.skip import Trace
 from duckwarp.model.change import Change
-from duckwarp.model.errors import DuckwarpError, ServerSaid, SnapshotLost, SnapshotTooOld
+from duckwarp.model.errors import DuckwarpError, SnapshotLost, SnapshotTooOld
 from duckwarp.model.results import SourceOutcome
 from duckwarp.model.run_events import Reporter, RunRetried, SourceRetried
 from duckwarp.model.settings import Publish, Settings
 from duckwarp.model.source import Source
-from duckwarp.postgres.faults import words_pass
 from duckwarp.postgres.snapshot import holds
 
 T = TypeVar("T")
@@ -123,15 +122,13 @@ def source_tried(run: Run, source: Source, work: Callable[[], T]) -> T:
 
 
 def _look_closer(run: Run, error: Exception) -> None:
-    """Find out what became of the snapshot, and what the server meant by its words."""
+    """Raise what ends the run's snapshot, if that is why `error` came."""
     check_age(run)
     if isinstance(error, SnapshotLost):
         return
     with run.turn:
         if not holds(run.snapshot):
             raise SnapshotLost(run.snapshot.watch.reason or str(error)) from error
-        if isinstance(error, ServerSaid):
-            error.may_pass = words_pass(run.snapshot.connection, error.words)
 
 
 def _may_pass(error: BaseException) -> bool:

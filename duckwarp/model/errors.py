@@ -212,7 +212,6 @@ class ServerSaid(SourceError):
     """What the server said of a copy, in its language; its code is not known."""
 
     def __init__(self, words: str, detail: str | None = None, hint: str | None = None) -> None:
-        self.words = words
         told = quote_server(words, detail, hint)
         super().__init__(f"PostgreSQL: {told}{_EXPLAINED.get(words, '')}")
 

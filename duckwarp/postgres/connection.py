@@ -294,7 +294,7 @@ def connect_plainly(
         refused = ConnectionFailed(_reason(error, conninfo_text))
         if isinstance(error, UnicodeError):
             raise refused from None
-        raise refusal_noted(refused, str(error), conninfo_text) from None
+        raise refusal_noted(refused, str(error)) from None
     if watch is not None:
         connection.watch = watch
         watch.know(connection.pgconn.socket)
@@ -374,11 +374,6 @@ def server_address(
     # It may come from a password file or a service.
     hide(info.password, unless=(info.host, info.dbname, info.user))
     return ServerAddress(parameters=parameters, password=info.password or None)
-
-
-def joined_conninfo(address: ServerAddress) -> str:
-    """The connection string of a further connection; it may hold a password."""
-    return conninfo.make_conninfo("", **address.parameters, password=address.password)
 
 
 # What is resolved by then, set by the session itself, or a matter of the first connection only.

@@ -1,8 +1,7 @@
 """Which failures of the server, and of the way to it, may pass when they are tried again.
 
-By SQLSTATE wherever there is one. libpq keeps that of a refused connection to itself: it is heard
-by asking once more and listening to the protocol. What DuckDB passes on of a failed copy are the
-server's words alone, in its language.
+By SQLSTATE wherever there is one. Of a refused connection libpq gives the server's words alone, and
+so does DuckDB of a failed copy: those that matter are known in English, and in no other language.
 """
 
 from __future__ import annotations
@@ -10,12 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-import select
-import time
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
-from psycopg import pq, sql
 
 from duckwarp.model.errors import DuckwarpError, quote_server
 
@@ -54,16 +50,21 @@ _LIBPQ_WAITS = re.compile(
     "|SSL connection has been closed|SSL SYSCALL error: EOF|Temporary failure in name resolution"
     "|Is the server running"
 )
-_WORDS = {
-    "canceling statement due to statement timeout": "57014",
-    "canceling statement due to user request": "57014",
-    "canceling statement due to conflict with recovery": "40001",
-    "canceling statement due to lock timeout": "55P03",
-    "deadlock detected": "40P01",
-}
+_REFUSALS = (
+    (re.compile("FATAL: +(?:sorry, )?too many (?:clients|connections)"), "53300"),
+    (re.compile("FATAL: +remaining connection slots are reserved"), "53300"),
+    (re.compile("FATAL: +the database system is"), "57P03"),
+    (re.compile("FATAL: +terminating connection due to administrator command"), "57P01"),
+    (_POOLER_WAITS, PROTOCOL_VIOLATION),
+)
+_STATEMENT_WORDS = (
+    "canceling statement due to statement timeout",
+    "canceling statement due to user request",
+    "canceling statement due to conflict with recovery",
+    "canceling statement due to lock timeout",
+    "deadlock detected",
+)
 _SERIALIZATION_WORDS = "could not serialize access"
-_ENGLISH = re.compile(r"(?:en\b|en_|C\b|POSIX\b|English)|$")
-_LISTENING_SECONDS = 10.0
 
 
 def passes(sqlstate: str | None, reason: str = "") -> bool:
@@ -96,16 +97,16 @@ def noted(error: E, cause: psycopg.Error) -> E:
     return error
 
 
-def refusal_noted(error: E, reason: str, conninfo: str) -> E:
-    """`error`, with the code by which the server refuses a connection, if it is there to do so.
+def refusal_noted(error: E, reason: str) -> E:
+    """`error`, with the code by which the server refuses a connection, where its words tell.
 
     `reason` is what libpq says of it.
     """
     if nobody_answers(reason):
         error.may_pass = True
     else:
-        connected, error.sqlstate = _heard(conninfo)
-        error.may_pass = connected or passes(error.sqlstate, reason)
+        error.sqlstate = next((code for words, code in _REFUSALS if words.search(reason)), None)
+        error.may_pass = error.sqlstate is not None
     return error
 
 
@@ -115,71 +116,6 @@ def nobody_answers(reason: str) -> bool:
     return waits or _LIBPQ_WAITS.search(reason) is not None
 
 
-def _heard(conninfo: str) -> tuple[bool, str | None]:
-    """Ask for a connection once more: whether it is granted now, and the code if it is refused."""
-    if not hasattr(os, "memfd_create"):
-        return False, None
-    connection = pq.PGconn.connect_start(conninfo.encode())
-    heard = os.memfd_create("duckwarp")
-    try:
-        if connection.status == pq.ConnStatus.BAD:
-            return False, None
-        connection.trace(heard)
-        connected = _connected(connection)
-        connection.untrace()
-        os.lseek(heard, 0, os.SEEK_SET)
-        with os.fdopen(os.dup(heard), "rb") as trace:
-            codes = _REFUSED.findall(trace.read())
-        return connected, codes[-1].decode() if codes else None
-    finally:
-        connection.finish()
-        os.close(heard)
-
-
-_REFUSED = re.compile(rb'\tErrorResponse\t S "[^"]*" (?:V "[^"]*" )?C "(\w{5})"')
-
-
-def _connected(connection: pq.abc.PGconn) -> bool:
-    """Wait until a connection that has been asked for is granted or refused."""
-    deadline = time.monotonic() + _LISTENING_SECONDS
-    while (state := connection.connect_poll()) != pq.PollingStatus.OK:
-        left = deadline - time.monotonic()
-        if state == pq.PollingStatus.FAILED or left <= 0:
-            return False
-        wanted = [connection.socket]
-        reading = wanted if state == pq.PollingStatus.READING else []
-        select.select(reading, [] if reading else wanted, [], left)
-    return True
-
-
-def words_pass(connection: psycopg.Connection[Any], words: str) -> bool:
-    """Whether what the server said in these words may go well a little later.
-
-    Its words for the end of a statement are learnt from itself where it speaks another language
-    than English; `connection` must be in a transaction, which goes on.
-    """
-    if words in _WORDS or words.startswith(_SERIALIZATION_WORDS):
-        return True
-    try:
-        row = connection.execute("SELECT pg_catalog.current_setting('lc_messages')").fetchone()
-        if row is None or _ENGLISH.match(row[0]):
-            return False
-        return any(words == _learnt(connection, statement) for statement in _CANCELED)
-    except psycopg.Error:
-        return False
-
-
-_CANCELED = (
-    "SET LOCAL statement_timeout = '1ms'; SELECT pg_catalog.pg_sleep(60)",
-    "SELECT pg_catalog.pg_cancel_backend(pg_catalog.pg_backend_pid()), pg_catalog.pg_sleep(60)",
-)
-
-
-def _learnt(connection: psycopg.Connection[Any], statement: str) -> str | None:
-    """What the server says of a statement that does not come to its end."""
-    try:
-        with connection.transaction(force_rollback=True):
-            connection.execute(sql.SQL(statement))
-    except psycopg.errors.QueryCanceled as error:
-        return error.diag.message_primary
-    return None
+def words_pass(words: str) -> bool:
+    """Whether what the server said of a statement, in English, may go well a little later."""
+    return words in _STATEMENT_WORDS or words.startswith(_SERIALIZATION_WORDS)

@@ -12,6 +12,7 @@ from duckwarp.cli.profile import bar, profile_page, shows_pictures, sparkline
 from duckwarp.engine.profile import ColumnProfile, Histogram
 from duckwarp.export.profile import FileProfile
 from duckwarp.model.results import ColumnStatistics, ParquetFacts
+from tests.cli.pages import lines_on
 
 PICTURES = set("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉·")
 
@@ -38,9 +39,7 @@ def file_profile(rows: int = 1_000) -> FileProfile:
 
 
 def text_of(width: int | None, *, pictures: bool, rows: int = 1_000) -> str:
-    return "\n".join(
-        line.text for line in profile_page(file_profile(rows), width, pictures=pictures)
-    )
+    return "\n".join(lines_on(profile_page(file_profile(rows), pictures=pictures), width))
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 
 import pytest
@@ -11,11 +10,12 @@ from rich.cells import cell_len
 
 from duckwarp.cli import wording
 from duckwarp.cli.documents import report_document
-from duckwarp.cli.listing import Heading, Listing, Row, fold
-from duckwarp.cli.render import python_call, show
+from duckwarp.cli.listing import Listing, figures, indent, make_text, words
+from duckwarp.cli.render import python_call
 from duckwarp.cli.report import report_page
 from duckwarp.model.results import ExportResult, Loss, RunReport, SourceOutcome, SourceState
 from duckwarp.model.sizes import size_text
+from tests.cli.pages import lines_on, text_on
 
 LONG_CODE = "adhd_" + "waiting_times_" * 6 + "x" * 11
 NO_PRIVILEGE = 'role "reader" has no SELECT privilege on table staging.adhd_locked'
@@ -48,20 +48,20 @@ def report(*outcomes: SourceOutcome) -> RunReport:
 
 
 def page(run: RunReport, width: int | None) -> list[str]:
-    return [line.text for line in report_page(run, width)]
+    return lines_on(report_page(run), width)
 
 
 class TestSummary:
     def test_at_80_columns_the_reason_stands_below_its_source(self) -> None:
         assert page(report(exported(), failed(), skipped()), 80) == [
             "source        rows  columns     size   time  state",
-            "─" * 53,
+            "-" * 53,
             "adhd_ages    1,304       15  84.0 kB  0.4 s  exported",
             "adhd_locked                           1.0 s  failed",
             f"  {NO_PRIVILEGE}",
             "adhd_absent                                  skipped",
             "  relation staging.tbl_absent does not exist",
-            "─" * 53,
+            "-" * 53,
             "3 sources    1,304           84.0 kB  2.5 s",
             "",
             "1 exported, 1 skipped, 1 failed. The files are in output: a .parquet and a .md",
@@ -109,39 +109,85 @@ class TestSummary:
         assert any(line.endswith("END") for line in got)
 
     def test_text_for_a_file_has_no_control_characters(self) -> None:
-        stream = io.StringIO()
-        show(lambda width: report_page(report(failed("a\x1b[2Jb", "one\x07\ntwo")), width), stream)
-        lines = stream.getvalue().splitlines()
+        lines = page(report(failed("a\x1b[2Jb", "one\x07\ntwo")), None)
         assert all(line.isprintable() for line in lines)
         assert any("a\\x1b[2Jb" in line and "one\\x07 two" in line for line in lines)
+
+    @pytest.mark.parametrize("width", [80, None])
+    def test_what_looks_like_markup_is_text(self, width: int | None) -> None:
+        code, reason = "[red]adhd[/red]", "no [bold]such[/] thing :smile: [/nothing]"
+        got = "\n".join(page(report(failed(code, reason)), width))
+        assert code in got
+        assert reason in got
+
+    def test_colours_are_for_terminals_that_want_them(self) -> None:
+        run = report(exported(), failed())
+        red = "\x1b[31m"
+        assert red in text_on(report_page(run), 80)
+        assert red not in text_on(report_page(run), 80, NO_COLOR="1")
+        assert "\x1b" not in text_on(report_page(run), None, FORCE_COLOR="1")
+
+    def test_a_file_looks_the_same_whatever_terminal_it_is_written_from(self) -> None:
+        run = report(exported(), failed(), skipped(LONG_CODE))
+        narrow, wide = (text_on(report_page(run), None, COLUMNS=n) for n in ("40", "200"))
+        assert narrow == wide
 
 
 class TestListing:
     def test_columns_in_which_nothing_stands_are_left_out(self) -> None:
-        headings = (Heading(title="a"), Heading(title="b"), Heading(title="c", right=True))
-        listing = Listing(headings=headings, rows=(Row(cells=("1", "", "2")),))
-        assert [line.text for line in listing.lines(None)] == ["a  c", "----", "1  2"]
+        listing = Listing(words("a"), words("b"), figures("c"))
+        listing.add_row("1", "", "2")
+        assert lines_on([listing], None) == ["a  c", "----", "1  2"]
+
+    def test_titles_alone_are_left_out_as_well(self) -> None:
+        assert lines_on([Listing(words("a"), words("b"), asides=1)], None) == [""]
+
+    @pytest.mark.parametrize(
+        ("width", "want"),
+        [
+            pytest.param(40, ["a  b", "----------", "1  2, more", "3  4"], id="beside their row"),
+            pytest.param(8, ["a", "-", "1", "  2,", "  more", "3", "  4"], id="below it"),
+        ],
+    )
+    def test_asides_stand_where_there_is_room(self, width: int, want: list[str]) -> None:
+        listing = Listing(words("a"), words("b"), asides=1)
+        listing.add_row("1", "2, more")
+        listing.add_row("3", "4")
+        assert lines_on([listing], width) == want
 
     @pytest.mark.parametrize(
         ("text", "width", "want"),
         [
-            pytest.param("", 10, [], id="no text gives no line"),
             pytest.param("one two", 10, ["one two"], id="what fits stays"),
             pytest.param("one two three", 7, ["one two", "three"], id="between words"),
             pytest.param("a aaaaaa", 3, ["a", "aaa", "aaa"], id="inside a word that is too long"),
-            pytest.param("ab_cd_efg", 7, ["ab_cd_", "efg"], id="after an underscore"),
             pytest.param("世界世界", 5, ["世界", "世界"], id="by cells, not by characters"),
             pytest.param("one\ttwo\n three", None, ["one two three"], id="no limit, one line"),
+            pytest.param("ab " * 99, None, ["ab " * 98 + "ab"], id="no limit, a long line"),
         ],
     )
     def test_folds(self, text: str, width: int | None, want: list[str]) -> None:
-        assert fold(text, width) == want
+        assert lines_on([make_text(text)], width) == want
+        indented = lines_on([indent(text)], None if width is None else width + 2)
+        assert indented == [f"  {line}" for line in want]
 
-    def test_aligns_by_what_a_terminal_shows(self) -> None:
-        rows = (Row(cells=("世界", "x")), Row(cells=("a", "y")))
-        listing = Listing(headings=(Heading(title="n"), Heading(title="v")), rows=rows)
-        lines = [line.text for line in listing.lines(40)]
-        assert [cell_len(line) for line in lines[2:]] == [7, 7]
+    @pytest.mark.parametrize("width", [40, 9, None])
+    def test_aligns_by_what_a_terminal_shows(self, width: int | None) -> None:
+        listing = Listing(words("n"), words("v"))
+        for name in ("世界", "a", "e\N{COMBINING ACUTE ACCENT}"):
+            listing.add_row(name, "x")
+        lines = lines_on([listing], width)
+        assert [cell_len(line) for line in lines[2:]] == [7, 7, 7]
+
+    @pytest.mark.parametrize("width", [80, 120, None])
+    def test_nothing_is_cut_off(self, width: int | None) -> None:
+        cells = [f"{letter * 30}_{letter * 30}" for letter in "abcd"]
+        listing = Listing(*map(words, "wxyz"))
+        listing.add_row(*cells)
+        lines = lines_on([listing], width)
+        assert width is None or max(map(cell_len, lines)) <= width
+        for cell in cells:
+            assert "".join(lines).count(cell[0]) == 60
 
 
 class TestDocument:
