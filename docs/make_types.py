@@ -89,7 +89,9 @@ READING = """## In the file itself
 The footer has an Arrow schema whose fields carry metadata, read with
 `pyarrow.parquet.read_schema(path).field(name).metadata`: `postgres_type`, `description` and
 `original_name` where they are known, `not_kept` with the number of values that could not be kept,
-and `note`.
+and `note`. The key `duckwarp` has what programs need of these words, as JSON:
+`{"not_kept":{"NaN":3}}` counts the values of each kind, and `{"unmarked_json":true}` is a text that
+is JSON all the same. It is left out where there is nothing to say.
 
 ## How readers see it
 

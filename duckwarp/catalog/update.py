@@ -14,15 +14,15 @@ from pathlib import Path
 from duckwarp.catalog.datapackage import DATA_PACKAGE, data_package
 from duckwarp.catalog.entry import Circumstances, Entry
 from duckwarp.catalog.rows import COLUMNS, MARK, entry_of, record_of, updated
-from duckwarp.files.dataset import FOOTER_KEY, read_footer_text
+from duckwarp.files.dataset import read_footer_text
 from duckwarp.files.digest import sha256_of
+from duckwarp.files.facts import read_facts
 from duckwarp.files.opening import check_place, describe_error, describe_refusal, open_regular
-from duckwarp.files.parquet import read_facts, read_key
 from duckwarp.files.records import read_records, write_records
 from duckwarp.model.dataset import CATALOG, Dataset
 from duckwarp.model.errors import CatalogMissing, CatalogUnusable, OutputUnusable, SourceError
 from duckwarp.model.filenames import code_of, markdown_in, name_from_disk, parquet_in
-from duckwarp.model.results import ParquetFacts
+from duckwarp.model.results import FileFacts
 from duckwarp.store.publishing import Changes, publish
 from duckwarp.store.staging import open_staging
 
@@ -62,14 +62,18 @@ def shown(folder: Path) -> Found:
 
     Raises `CatalogMissing` and `CatalogUnusable`.
     """
-    found = [(entry, _what_differs(folder, entry)) for entry in _entries(folder)]
+    found = [(entry, _what_differs(folder, entry)) for entry in read_entries(folder)]
     return Found(
         entries=tuple(entry for entry, reason in found if reason is None),
         left_out=tuple(LeftOut(name=e.file_path, reason=why) for e, why in found if why),
     )
 
 
-def _entries(folder: Path) -> tuple[Entry, ...]:
+def read_entries(folder: Path) -> tuple[Entry, ...]:
+    """All entries of the folder's catalog, whatever its files are like.
+
+    Raises `CatalogMissing` and `CatalogUnusable`.
+    """
     path = folder / CATALOG
     try:
         return tuple(map(entry_of, read_records(path.absolute(), COLUMNS, MARK)))
@@ -162,7 +166,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def entry_for(
-    dataset: Dataset, facts: ParquetFacts, parquet: Path, circumstances: Circumstances
+    dataset: Dataset, facts: FileFacts, parquet: Path, circumstances: Circumstances
 ) -> Entry:
     """The entry of a file that was just written, `parquet`, whose facts are known."""
     return Entry(
@@ -201,7 +205,7 @@ def rebuilt(folder: Path) -> Found:
     catalog where that has the same file, by its hash. Raises `OSError`.
     """
     try:
-        known = {entry.sha256: entry for entry in _entries(folder)}
+        known = {entry.sha256: entry for entry in read_entries(folder)}
     except (CatalogMissing, CatalogUnusable):
         known = {}
     entries: list[Entry] = []
@@ -218,13 +222,12 @@ def rebuilt(folder: Path) -> Found:
 
 
 def _from_file(path: Path, known: dict[str, Entry]) -> Entry:
-    text = read_key(path, FOOTER_KEY)
-    if text is None:
+    facts = read_facts(path)
+    if facts.description is None:
         raise ValueError("it has no description of duckwarp's; export it again")
-    dataset = read_footer_text(text)
+    dataset = read_footer_text(facts.description)
     if dataset.code != code_of(path):
         raise ValueError(f'it says that it is "{dataset.code}"')
-    facts = read_facts(path)
     if len(facts.columns) != len(dataset.columns):
         raise ValueError("its description has other columns than the file")
     entry = entry_for(dataset, facts, path, Circumstances())

@@ -6,25 +6,16 @@ Reads the published files and changes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from duckwarp.files.filemetadata import LogicalType, SchemaElement, read_file_metadata
 from duckwarp.files.markdown import GENERATED
 from duckwarp.files.opening import open_regular
 from duckwarp.model.change import Change
+from duckwarp.model.results import FileFacts
 from duckwarp.store.publishing import pair_in
 
 COMPARED_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """The rows of a Parquet file, and its columns: names, and types in words."""
-
-    rows: int
-    columns: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,72 +78,15 @@ def _undated(page: bytes) -> list[bytes]:
     return [line for line in page.split(b"\n") if not line.startswith(beginning)]
 
 
-def shape_of(path: Path) -> Shape | None:
-    """The shape of a Parquet file; None where there is none that can be read."""
-    try:
-        metadata = read_file_metadata(path)
-    except (OSError, ValueError):
-        return None
-    elements = iter(metadata.schema[1:])
-    return Shape(rows=metadata.num_rows, columns=tuple(_columns(elements)))
-
-
-def _columns(elements: Iterator[SchemaElement]) -> Iterator[tuple[str, str]]:
-    for element in elements:
-        yield element.name.decode(errors="replace"), _type(element, elements)
-
-
-def _type(element: SchemaElement, following: Iterator[SchemaElement]) -> str:
-    """A type in words; a nested one with those of its parts, taken from `following`."""
-    if element.num_children:
-        parts = (_type(next(following), following) for _ in range(element.num_children))
-        # The parts of a list are in a group of their own, in brackets already.
-        return f"LIST{next(parts)}" if element.converted_type == _LIST else f"({', '.join(parts)})"
-    annotation = _annotation(element.logical_type) if element.logical_type else None
-    if annotation:
-        return annotation
-    physical = _PHYSICAL.get(element.type or 0, str(element.type))
-    if element.converted_type is None:
-        return physical
-    converted = _CONVERTED.get(element.converted_type, f"annotation {element.converted_type}")
-    if converted == "DECIMAL":
-        return f"DECIMAL({element.precision},{element.scale or 0})"
-    return converted
-
-
-def _annotation(logical: LogicalType) -> str | None:
-    if logical.decimal is not None:
-        return f"DECIMAL({logical.decimal.precision},{logical.decimal.scale})"
-    if logical.integer is not None:
-        return f"{'' if logical.integer.is_signed else 'U'}INT{logical.integer.bit_width}"
-    if logical.timestamp is not None:
-        return f"TIMESTAMP{' UTC' if logical.timestamp.is_adjusted_to_utc else ''}"
-    plain = ("string", "date", "time", "json", "uuid", "enum", "bson")
-    return next((name.upper() for name in plain if getattr(logical, name, None) is not None), None)
-
-
-_LIST = 3
-_PHYSICAL = {
-    **{0: "BOOLEAN", 1: "INT32", 2: "INT64", 3: "INT96", 4: "FLOAT", 5: "DOUBLE"},
-    **{6: "BYTE_ARRAY", 7: "FIXED_LEN_BYTE_ARRAY"},
-}
-_CONVERTED = {
-    **{0: "STRING", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 7: "TIME", 8: "TIME"},
-    **{9: "TIMESTAMP UTC", 10: "TIMESTAMP UTC", 19: "JSON", 20: "BSON", 21: "INTERVAL"},
-    **{11: "UINT8", 12: "UINT16", 13: "UINT32", 14: "UINT64"},
-    **{15: "INT8", 16: "INT16", 17: "INT32", 18: "INT64"},
-}
-
-
-def drift(before: Shape, after: Shape) -> Drift:
+def drift(before: FileFacts, after: FileFacts) -> Drift:
     """What became of the columns."""
-    old, new = dict(before.columns), dict(after.columns)
+    old, new = (dict(zip(facts.names, facts.types, strict=True)) for facts in (before, after))
     return Drift(
-        added=tuple(f"{name} ({kind})" for name, kind in after.columns if name not in old),
-        removed=tuple(f"{name} ({kind})" for name, kind in before.columns if name not in new),
+        added=tuple(f"{name} ({kind})" for name, kind in new.items() if name not in old),
+        removed=tuple(f"{name} ({kind})" for name, kind in old.items() if name not in new),
         retyped=tuple(
             f"{name} ({old[name]} → {kind})"
-            for name, kind in after.columns
+            for name, kind in new.items()
             if name in old and old[name] != kind
         ),
     )

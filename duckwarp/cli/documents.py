@@ -118,7 +118,7 @@ def description_document(
 
 
 def _profile(profile: FileProfile) -> Document:
-    columns = zip(profile.names, profile.statistics, profile.columns, strict=True)
+    columns = zip(profile.facts.names, profile.facts.columns, profile.columns, strict=True)
     return {
         "file_path": str(profile.path),
         "row_count": profile.facts.rows,

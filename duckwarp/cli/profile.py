@@ -86,7 +86,7 @@ def _listing(profile: FileProfile, room: _Room) -> Listing:
     )
     rows = profile.facts.rows
     for name, statistics, column in zip(
-        profile.names, profile.statistics, profile.columns, strict=True
+        profile.facts.names, profile.facts.columns, profile.columns, strict=True
     ):
         listing.add_row(
             name,

@@ -60,7 +60,8 @@ class Form:
     itself to, None where it does more than that. `losses` says what the file does not keep, `note`
     what a reader should know besides. `obvious` is False where the type in the file is not the one
     a reader would expect. `signed_zeros` says that -0.0 has to be kept apart from 0.0, which a
-    dictionary would not. `geo` is there for a column of geometries.
+    dictionary would not. `unmarked_json` is of a text that is JSON, and could not be marked as
+    such. `geo` is there for a column of geometries.
     """
 
     select: str
@@ -76,6 +77,7 @@ class Form:
     losses: tuple[Loss, ...] = ()
     note: str | None = None
     signed_zeros: bool = False
+    unmarked_json: bool = False
     geo: GeoColumn | None = None
 
     @property

@@ -132,7 +132,7 @@ def checked_json(form: Form, column: Column, context: Context) -> Form:
     if not form.json or LAX_JSON_TYPE not in column.pg_type.reaches:
         return form
     if context.lax_json:
-        return replace(form, json=False, obvious=False, note=LAX_JSON_NOTE)
+        return replace(form, json=False, unmarked_json=True, obvious=False, note=LAX_JSON_NOTE)
     return replace(form, value=guarded_value(MISFIT_JSON, form.value, column))
 
 

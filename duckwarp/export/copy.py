@@ -32,13 +32,13 @@ from duckwarp.engine.session import (
 )
 from duckwarp.files.dataset import FOOTER_KEY, dataset_of, footer_text
 from duckwarp.files.digest import GrowingDigest
-from duckwarp.files.parquet import read_facts
+from duckwarp.files.facts import read_facts
 from duckwarp.files.schema import ARROW_SCHEMA_KEY, FieldFacts, arrow_schema
 from duckwarp.model.column import Column
 from duckwarp.model.dataset import Dataset
 from duckwarp.model.errors import ServerSaid, SnapshotTooOld, SourceError
 from duckwarp.model.filenames import name_from_disk
-from duckwarp.model.results import ParquetFacts
+from duckwarp.model.results import FileFacts
 from duckwarp.model.run_events import (
     CopyRepeated,
     CopyTicked,
@@ -130,9 +130,7 @@ def connected(run: Run, connections: int) -> None:
     watched(run, Running(run.session, enter_snapshot, run.session, run.shared, connections))
 
 
-def copied(
-    run: Run, source: Source, columns: tuple[Column, ...]
-) -> tuple[ExportPlan, ParquetFacts]:
+def copied(run: Run, source: Source, columns: tuple[Column, ...]) -> tuple[ExportPlan, FileFacts]:
     """The staged Parquet file: copied, and copied anew where what was met asks for another plan."""
     try:
         return _copied(run, source, columns)
@@ -143,9 +141,7 @@ def copied(
         raise
 
 
-def _copied(
-    run: Run, source: Source, columns: tuple[Column, ...]
-) -> tuple[ExportPlan, ParquetFacts]:
+def _copied(run: Run, source: Source, columns: tuple[Column, ...]) -> tuple[ExportPlan, FileFacts]:
     path = staged(run.staging, source.code).parquet
     experience = Experience()
     check_columns(len(columns), run.memory_bytes)
@@ -196,7 +192,7 @@ def _copied(
     return plan, facts
 
 
-def _is_cut_as_planned(plan: ExportPlan, facts: ParquetFacts) -> bool:
+def _is_cut_as_planned(plan: ExportPlan, facts: FileFacts) -> bool:
     """Whether every row group but the last is full, as one thread makes them.
 
     Several threads make one row group of a table that has up to a vector of rows more than that.
@@ -273,6 +269,7 @@ def _with_descriptions(plan: ExportPlan, source: Source, columns: Sequence[Colum
             duckdb_type=planned.form.duckdb_type,
             losses=planned.form.losses,
             note=planned.form.note,
+            unmarked_json=planned.form.unmarked_json,
         )
         for column, planned in zip(columns, plan.columns, strict=True)
     ]

@@ -10,26 +10,20 @@ from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.memory import memory_budget
 from duckwarp.engine.profile import ColumnProfile, profile_columns
 from duckwarp.engine.session import resources_of
-from duckwarp.files.parquet import column_names, read_facts
+from duckwarp.files.facts import read_facts
 from duckwarp.model.errors import SourceError, quote_error
 from duckwarp.model.filenames import check_code, parquet_in
-from duckwarp.model.results import ColumnStatistics, ParquetFacts
+from duckwarp.model.results import FileFacts
 from duckwarp.model.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileProfile:
-    """A Parquet file: its facts, and name, statistics and profile of each column, in its order."""
+    """A Parquet file: its facts, and the profile of each column, in its order."""
 
     path: Path
-    facts: ParquetFacts
-    names: tuple[str, ...]
+    facts: FileFacts
     columns: tuple[ColumnProfile, ...]
-
-    @property
-    def statistics(self) -> tuple[ColumnStatistics, ...]:
-        """What the footer says of each column."""
-        return self.facts.columns
 
 
 def profile_published(code: str, settings: Settings) -> FileProfile | None:
@@ -47,11 +41,10 @@ def profile_published(code: str, settings: Settings) -> FileProfile | None:
     budget = memory_budget(settings)
     threads = resources_of(settings, budget).threads
     try:
-        names = column_names(path)
         facts = read_facts(path)
         with memory_given_back(budget.process_bytes):
             columns = profile_columns(path, memory_bytes=budget.duckdb_bytes, threads=threads)
-        return FileProfile(path=path, facts=facts, names=names, columns=columns)
+        return FileProfile(path=path, facts=facts, columns=columns)
     except (OSError, ValueError) as error:
         reason = quote_error(error)
         raise SourceError(f"the published file {code}.parquet cannot be read: {reason}") from error

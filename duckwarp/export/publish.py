@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from duckwarp.checks.comparing import Shape, compare, drift, dropped_percent, shape_of
+from duckwarp.checks.comparing import compare, drift, dropped_percent
+from duckwarp.files.facts import read_facts
 from duckwarp.files.opening import describe_error, describe_refusal, name_file
 from duckwarp.model.change import Change
 from duckwarp.model.errors import OutputUnusable, SourceError
-from duckwarp.model.results import ExportResult, SourceOutcome, SourceState
+from duckwarp.model.results import ExportResult, FileFacts, SourceOutcome, SourceState
 from duckwarp.model.run_events import (
     ColumnsDrifted,
     PublishingStarted,
@@ -28,7 +29,7 @@ from duckwarp.model.settings import OnDrift, Settings
 from duckwarp.store.journal import CATALOG_NAMES, has_begun
 from duckwarp.store.publishing import CatalogStep, Changes, no_catalog, publish
 from duckwarp.store.space import free_text, is_disk_full
-from duckwarp.store.staging import Staging, discard, published, staged
+from duckwarp.store.staging import Staging, discard, published
 
 # A fall by more than this is told, whatever the settings.
 SUSPECT_DROP_PERCENT = 50
@@ -56,8 +57,10 @@ class Verdict:
         return SourceState.EXPORTED if news else SourceState.UNCHANGED
 
 
-def judged(staging: Staging, settings: Settings, report: Reporter, code: str) -> Verdict:
-    """Compare a staged pair with the published one.
+def compare_with_published(
+    staging: Staging, settings: Settings, report: Reporter, code: str, facts: FileFacts
+) -> Verdict:
+    """Compare a staged pair, whose file has these facts, with the published one.
 
     Raises `SourceError` where the rows fell or the columns changed as the settings forbid.
     """
@@ -65,13 +68,13 @@ def judged(staging: Staging, settings: Settings, report: Reporter, code: str) ->
     _give_mode(staging, settings.mode, change)
     if not change.parquet:
         return Verdict(change=change)
-    before = shape_of(published(staging, code).parquet)
-    after = shape_of(staged(staging, code).parquet)
-    if before is None or after is None:
+    try:
+        before = read_facts(published(staging, code).parquet)
+    except SourceError:  # there is none, or none that can be read
         return Verdict(change=change)
     notes = (
-        *_collapse(settings, report, code, before.rows, after.rows),
-        *_drift(settings, report, code, before, after),
+        *_collapse(settings, report, code, before.rows, facts.rows),
+        *_drift(settings, report, code, before, facts),
     )
     return Verdict(change=change, notes=notes)
 
@@ -107,7 +110,7 @@ def _collapse(
 
 
 def _drift(
-    settings: Settings, report: Reporter, code: str, before: Shape, after: Shape
+    settings: Settings, report: Reporter, code: str, before: FileFacts, after: FileFacts
 ) -> Iterable[str]:
     found = drift(before, after)
     if not found:

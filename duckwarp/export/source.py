@@ -16,7 +16,13 @@ from duckwarp.checks.admission import admit
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import close_early
 from duckwarp.export.copy import Deferred, Run, copied, published_dataset
-from duckwarp.export.publish import Ended, Verdict, judged, put_in_place, why_not_written
+from duckwarp.export.publish import (
+    Ended,
+    Verdict,
+    compare_with_published,
+    put_in_place,
+    why_not_written,
+)
 from duckwarp.export.retry import RUN_ENDS, source_tried
 from duckwarp.files.markdown import ColumnEntry, dictionary
 from duckwarp.files.opening import inodes_text
@@ -27,7 +33,7 @@ from duckwarp.model.redaction import without_hidden, without_passwords
 from duckwarp.model.results import (
     BYTES_PER_MB,
     ExportResult,
-    ParquetFacts,
+    FileFacts,
     SourceOutcome,
     SourceState,
 )
@@ -80,7 +86,7 @@ def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
             flush_ahead(staged(run.staging, source.code).parquet)
         entry = _entry(run, source, columns, plan, facts)
         _document(run, source, columns, plan, facts, entry)
-        verdict = judged(run.staging, run.settings, run.report, source.code)
+        verdict = compare_with_published(run.staging, run.settings, run.report, source.code, facts)
         run.catalog.learn(entry)
     except Exception as error:
         # Before the disk gets back what was staged.
@@ -93,9 +99,7 @@ def prepared(run: Run, source: Source, columns: tuple[Column, ...]) -> Ended:
     return _exported(run, plan, facts, verdict, time.monotonic() - started)
 
 
-def _staged(
-    run: Run, source: Source, columns: tuple[Column, ...]
-) -> tuple[ExportPlan, ParquetFacts]:
+def _staged(run: Run, source: Source, columns: tuple[Column, ...]) -> tuple[ExportPlan, FileFacts]:
     """The staged Parquet file of a source, verified where that was asked for."""
     plan, facts = copied(run, source, columns)
     if run.check is not None:
@@ -126,7 +130,7 @@ def _document(
     source: Source,
     columns: tuple[Column, ...],
     plan: ExportPlan,
-    facts: ParquetFacts,
+    facts: FileFacts,
     entry: Entry,
 ) -> None:
     """Write the dictionary beside the staged file."""
@@ -159,7 +163,7 @@ def _entry(
     source: Source,
     columns: tuple[Column, ...],
     plan: ExportPlan,
-    facts: ParquetFacts,
+    facts: FileFacts,
 ) -> Entry:
     """What the catalog says of a staged source."""
     circumstances = Circumstances(
@@ -173,7 +177,7 @@ def _entry(
 
 
 def _exported(
-    run: Run, plan: ExportPlan, facts: ParquetFacts, verdict: Verdict, seconds: float
+    run: Run, plan: ExportPlan, facts: FileFacts, verdict: Verdict, seconds: float
 ) -> Ended:
     """The outcome of a staged source, whose files are put in place now or with all others."""
     pair = published(run.staging, plan.code)

@@ -14,7 +14,7 @@ from datetime import datetime
 from duckwarp.files.marking import code, paragraphs, prose
 from duckwarp.model.column import Column
 from duckwarp.model.dataset import CATALOG
-from duckwarp.model.results import BYTES_PER_MB, ColumnStatistics, ParquetFacts
+from duckwarp.model.results import BYTES_PER_MB, ColumnStatistics, FileFacts
 from duckwarp.model.source import Source
 
 SHOWN_CHARACTERS = 80  # of a minimum or maximum: a text column may hold whole documents
@@ -41,7 +41,7 @@ def dictionary(
     source: Source,
     columns: Sequence[ColumnEntry],
     *,
-    facts: ParquetFacts,
+    facts: FileFacts,
     generated: datetime,
     version: str,
     notes: Sequence[str] = (),

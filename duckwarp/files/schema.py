@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import nanoarrow as na
 from nanoarrow.ipc import StreamWriter
@@ -20,6 +22,7 @@ from duckwarp.model.column import Column
 from duckwarp.model.results import Loss
 
 ARROW_SCHEMA_KEY = "ARROW:schema"
+FIELD_KEY = "duckwarp"  # of a field's metadata that are for programs
 
 # DuckDB's type → Arrow's, as pyarrow derives it from what DuckDB writes. UUID and JSON are given
 # as what they are stored as: pyarrow 21 and later makes its own types of the file's annotations
@@ -51,13 +54,15 @@ class FieldFacts:
     """A column as its field's metadata tells it.
 
     `duckdb_type` is what it is written as. `losses` and `note` are those of its form: what the file
-    does not keep, and what a reader should know besides.
+    does not keep, and what a reader should know besides. `unmarked_json` says that its text is
+    JSON and not marked as such.
     """
 
     column: Column
     duckdb_type: str
     losses: tuple[Loss, ...] = ()
     note: str | None = None
+    unmarked_json: bool = False
 
 
 def arrow_schema(fields: Sequence[FieldFacts], footer_keys: Iterable[tuple[str, str]] = ()) -> str:
@@ -106,5 +111,16 @@ def _metadata(facts: FieldFacts) -> dict[str, str]:
         "original_name": facts.column.original_name,
         "not_kept": "; ".join(not_kept),
         "note": "; ".join([*kept, *([facts.note] if facts.note else [])]),
+        FIELD_KEY: _data_text(facts),
     }
     return {key: value for key, value in known.items() if value}
+
+
+def _data_text(facts: FieldFacts) -> str:
+    """What programs need of the words, as JSON: how many values of which kind were not kept."""
+    data: dict[str, Any] = {}
+    if counts := {loss.kind: loss.count for loss in facts.losses if not loss.kept}:
+        data["not_kept"] = counts
+    if facts.unmarked_json:
+        data["unmarked_json"] = True
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")) if data else ""

@@ -74,18 +74,23 @@ class ColumnStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParquetFacts:
-    """A Parquet file as its own footer describes it; `columns` are in the file's order.
+class FileFacts:
+    """A Parquet file as its own footer describes it.
 
+    `names`, `types` (in words) and `columns` are those of the top-level columns, in its order.
     `row_group_rows` has the rows of each row group, `schema` is the file's in Parquet's notation.
-    `sha256` is that of the whole file, None where nobody has worked it out.
+    `description` is what duckwarp has written of the dataset, None in other files. `sha256` is
+    that of the whole file, None where nobody has worked it out.
     """
 
     rows: int
     size_bytes: int
     columns: tuple[ColumnStatistics, ...]
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     row_group_rows: tuple[int, ...] = ()
     schema: str = ""
+    description: str | None = None
     sha256: str | None = None
 
 

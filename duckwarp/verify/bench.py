@@ -14,7 +14,7 @@ from duckwarp.engine.batches import Asker, open_asker
 from duckwarp.engine.layout import Resources, connections_for, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import names_objects
-from duckwarp.files.parquet import read_facts
+from duckwarp.files.facts import read_facts
 from duckwarp.model.column import Column
 from duckwarp.model.errors import SourceError
 from duckwarp.model.pg_type import ServerTraits

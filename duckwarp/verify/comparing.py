@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from duckwarp.engine import geo, numbers
-from duckwarp.engine.forms import LAX_JSON_NOTE
 from duckwarp.engine.measure import ELEMENT_ALIAS, LOWER_BOUNDS_LOST, is_numeric, reference
 from duckwarp.engine.measure import specials_of as special_kinds
 from duckwarp.engine.numbers import DecimalType
@@ -144,11 +143,10 @@ def _not_kept(
     file: FileColumn, pg_type: PgType, typmod: int, traits: ServerTraits, value: str
 ) -> str | None:
     """The predicate of what the file says that it has NULL for."""
-    kinds = {loss.kind for loss in file.losses}
     found = [
         special.predicate.replace("{c}", value)
         for special in special_kinds(pg_type, typmod, traits)
-        if special.kind in kinds
+        if file.has_lost(special.kind)
     ]
     return " OR ".join(found) or None
 
@@ -193,7 +191,7 @@ def _array_text(
     assert array.element is not None
     element, element_typmod = array.element.resolved(typmod)
     if not file.kind.endswith("[]"):
-        if file.kind != "JSON" and LAX_JSON_NOTE not in file.note:
+        if file.kind != "JSON" and not file.unmarked_json:
             return _own_text(source)
         is_money = element.builtin and element.name == "money"
         plain = f"{source}::pg_catalog.numeric[]" if is_money else source
@@ -201,9 +199,8 @@ def _array_text(
     text = _element_text(element, element_typmod, file, traits)
     if text is None:
         own = _own_text(source)
-        lost = any(loss.kind == LOWER_BOUNDS_LOST for loss in file.losses)
         plain = f"pg_catalog.regexp_replace(({own}) COLLATE \"C\", '{_BOUNDS}', '')"
-        return plain if lost else own
+        return plain if file.has_lost(LOWER_BOUNDS_LOST) else own
     return (
         f"CASE WHEN {source} IS NOT NULL THEN pg_catalog.concat(ARRAY(SELECT {text} "
         f"FROM pg_catalog.unnest({source}) WITH ORDINALITY AS u({ELEMENT_ALIAS}, o) "

@@ -7,10 +7,9 @@ something. Nothing here knows of PostgreSQL.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ import pyarrow.parquet as pq
 
 from duckwarp.files.opening import describe_error, open_regular
 from duckwarp.model.errors import FileUnreadable, quote_error
-from duckwarp.model.results import Loss
 
 # A batch of rows in memory, and the most rows in one: half a row group of an ordinary table.
 BATCH_BYTES = 16_000_000
 BATCH_ROWS = 61_440
 # What is scanned at once by one of DuckDB's threads.
 SLICE_ROWS = 8_192
-# The key under which a file describes itself, and the form of that which is known here.
+# The key under which a file and its fields describe themselves, and the form of a file's
+# description that is known here.
 DESCRIPTION_KEY = b"duckwarp"
 DESCRIPTION_FORMAT = 1
 
@@ -52,7 +51,6 @@ _PLAIN = {
     "timestamp[us]": "TIMESTAMP",
     "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
 }
-_LOSS = re.compile(r"([\d,]+) values? \((.*?)\) (.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +58,20 @@ class FileColumn:
     """One column of a file.
 
     `kind` is DuckDB's name of its type, with JSON for text that is marked as such; a type that no
-    export writes keeps Arrow's name. `losses` and `note` are what its field says was not kept, and
-    what a reader should know.
+    export writes keeps Arrow's name. `not_kept` is what its field says was not kept: how many
+    values of each kind, or None where it does not say how many. `unmarked_json` says that its text
+    is JSON.
     """
 
     name: str
     kind: str
     postgres_type: str | None = None
-    losses: tuple[Loss, ...] = ()
-    note: str = ""
+    not_kept: Mapping[str, int] | None = field(default_factory=dict)
+    unmarked_json: bool = False
+
+    def has_lost(self, kind: str) -> bool:
+        """Whether values of a kind may have become NULL, or lost their bounds."""
+        return self.not_kept is None or kind in self.not_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,15 +163,21 @@ def _logical(schema: pq.ParquetSchema, leaf: int) -> str:
     return str(schema.column(leaf).logical_type.type)
 
 
-def _column(field: pa.Field, logical: str) -> FileColumn:
-    known = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-    kind = _kind(field.type)
+def _column(column: pa.Field, logical: str) -> FileColumn:
+    known = column.metadata or {}
+    data = _read_json(known.get(DESCRIPTION_KEY))
+    postgres_type = known.get(b"postgres_type")
+    kind = _kind(column.type)
+    not_kept = data.get("not_kept")
+    if not isinstance(not_kept, dict):
+        # With the words alone it has lost something, and does not say how much of what.
+        not_kept = None if b"not_kept" in known else {}
     return FileColumn(
-        name=field.name,
+        name=column.name,
         kind="JSON" if kind == "VARCHAR" and logical == "JSON" else kind,
-        postgres_type=known.get("postgres_type"),
-        losses=_losses(field.name, known.get("not_kept", "")),
-        note=known.get("note", ""),
+        postgres_type=None if postgres_type is None else postgres_type.decode(),
+        not_kept=not_kept,
+        unmarked_json=bool(data.get("unmarked_json")),
     )
 
 
@@ -182,22 +191,19 @@ def _kind(data_type: pa.DataType) -> str:
     return _PLAIN.get(str(data_type), str(data_type))
 
 
-def _losses(column: str, sentences: str) -> tuple[Loss, ...]:
-    found = (_LOSS.fullmatch(sentence) for sentence in sentences.split("; "))
-    return tuple(
-        Loss(column=column, kind=each[2], count=int(each[1].replace(",", "")), outcome=each[3])
-        for each in found
-        if each is not None
-    )
-
-
-def _described(keys: dict[bytes, bytes]) -> dict[str, Any]:
+def _described(keys: Mapping[bytes, bytes]) -> dict[str, Any]:
     """What the file says of itself; empty where it does not, or in no way that is known here."""
+    found = _read_json(keys.get(DESCRIPTION_KEY))
+    return found if found.get("format") == DESCRIPTION_FORMAT else {}
+
+
+def _read_json(text: bytes | None) -> dict[str, Any]:
+    """The object that a text is, empty where there is none."""
     try:
-        found = json.loads(keys.get(DESCRIPTION_KEY, b"null"))
+        found = json.loads(text or b"null")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and found.get("format") == DESCRIPTION_FORMAT else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _storage(array: pa.Array) -> pa.Array:

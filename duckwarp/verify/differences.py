@@ -73,14 +73,14 @@ def _counted(
 ) -> Iterator[Difference]:
     if table.rows != file_rows:
         yield Difference(what="rows", table=f"{table.rows:,}", file=f"{file_rows:,}")
-    told = {column.name: sum(loss.count for loss in column.losses) for column in columns}
+    not_kept = {each.name: each.not_kept for each in columns}
     for place, each in enumerate(comparisons):
-        nulls, not_kept = table.nulls(place), table.columns[place].not_kept
-        of_file = file_nulls[place]
+        nulls, of_file = table.nulls(place), file_nulls[place]
         if of_file is not None and nulls != of_file:
             yield _difference("NULLs", each, f"{nulls:,}", f"{of_file:,}")
-        if each.special is not None and not_kept != told[each.name]:
-            yield _difference("not kept", each, f"{not_kept:,}", f"{told[each.name]:,}")
+        told, lost = not_kept[each.name], table.columns[place].not_kept
+        if each.special is not None and told is not None and lost != sum(told.values()):
+            yield _difference("not kept", each, f"{lost:,}", f"{sum(told.values()):,}")
 
 
 def _difference(what: str, column: Comparison, table: str | None, file: str | None) -> Difference:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from duckwarp.catalog.entry import Entry
 from duckwarp.engine.batches import Asker
-from duckwarp.files.parquet import read_facts
+from duckwarp.files.facts import read_facts
 from duckwarp.model.dataset import CATALOG
 from duckwarp.model.errors import NothingMatched, UsageError
 from duckwarp.model.filenames import code_of
-from duckwarp.model.results import ParquetFacts
+from duckwarp.model.results import FileFacts
 from duckwarp.model.source import Selection
 from duckwarp.postgres.names import nearest
 from duckwarp.verify.contents import Contents, open_contents
-from duckwarp.verify.history import Published, digest_of
+from duckwarp.verify.history import digest_of
 from duckwarp.verify.sorting import rows_out_of_order
 from duckwarp.verify.verdicts import Difference, Finding
 
@@ -26,7 +27,7 @@ _NO_CATALOG = "there is no catalog: its hash was compared with nothing"
 
 
 def codes_of_files(
-    selection: Selection | None, output_dir: Path, catalog: Mapping[str, Published]
+    selection: Selection | None, output_dir: Path, catalog: Mapping[str, Entry]
 ) -> list[str]:
     """The codes of the files that there are, or that the catalog says there are.
 
@@ -52,11 +53,11 @@ def codes_of_files(
 
 
 def look_at_file(
-    path: Path, asker: Asker, published: Published | None, *, has_catalog: bool
+    path: Path, asker: Asker, published: Entry | None, *, has_catalog: bool
 ) -> Finding:
     """What is wrong with one file. Raises `FileUnreadable`.
 
-    `published` is the catalog's row of it. In the differences, `table` is what should be.
+    `published` is the catalog's entry of it. In the differences, `table` is what should be.
     """
     found = list(_by_catalog(path, published, has_catalog))
     with open_contents(path) as contents:
@@ -77,17 +78,17 @@ def look_at_file(
     )
 
 
-def _by_catalog(path: Path, published: Published | None, has_catalog: bool) -> Iterator[Difference]:
+def _by_catalog(path: Path, published: Entry | None, has_catalog: bool) -> Iterator[Difference]:
     if published is None:
         if has_catalog:
             yield Difference(what="catalog", table="not listed", file="is there")
         return
     digest = digest_of(path)
-    if published.sha256 is not None and published.sha256 != digest:
+    if published.sha256 != digest:
         yield Difference(what="SHA-256", table=published.sha256, file=digest)
 
 
-def _by_pages(contents: Contents, facts: ParquetFacts) -> Iterator[Difference]:
+def _by_pages(contents: Contents, facts: FileFacts) -> Iterator[Difference]:
     """Whether the pages have as many rows, and NULLs in each column, as the footer says."""
     rows, nulls = 0, [0] * len(contents.columns)
     for batch in contents.batches():
@@ -101,12 +102,10 @@ def _by_pages(contents: Contents, facts: ParquetFacts) -> Iterator[Difference]:
             yield Difference(what="NULLs", column=column.name, table=f"{told:,}", file=f"{found:,}")
 
 
-def _by_order(
-    contents: Contents, asker: Asker, published: Published | None
-) -> Iterator[Difference]:
+def _by_order(contents: Contents, asker: Asker, published: Entry | None) -> Iterator[Difference]:
     """Whether rows are in the order that the catalog or the footer names, else by all columns."""
     names = [column.name for column in contents.columns]
-    promised = contents.order_by if published is None else published.order_by
+    promised = contents.order_by if published is None else published.dataset.order_by
     order_by = names if promised is None else [name for name in promised if name in names]
     wrong = rows_out_of_order(contents, asker, order_by)
     if wrong:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from duckwarp.catalog.entry import Entry
 from duckwarp.checks.admission import admit, check_source
 from duckwarp.engine.allocator import memory_given_back
 from duckwarp.engine.batches import Asker, open_asker
@@ -36,7 +37,7 @@ from duckwarp.verify.bench import (
     open_bench,
 )
 from duckwarp.verify.filetext import MACROS
-from duckwarp.verify.history import Published, has_changed, read_catalog
+from duckwarp.verify.history import has_changed, read_catalog
 from duckwarp.verify.offline import codes_of_files, look_at_file
 from duckwarp.verify.verdicts import Agreement, Finding, Verdict, VerificationReport
 
@@ -51,7 +52,7 @@ class Run:
     settings: Settings
     snapshot: Snapshot
     bench: Bench
-    catalog: Mapping[str, Published]
+    catalog: Mapping[str, Entry]
     quick: bool
 
 
@@ -226,7 +227,7 @@ def verify_files(
 
 
 def _file_verdict(
-    folder: Path, code: str, asker: Asker, catalog: Mapping[str, Published] | None
+    folder: Path, code: str, asker: Asker, catalog: Mapping[str, Entry] | None
 ) -> Verdict:
     started = time.monotonic()
     agreement = Agreement.DIFFERENT

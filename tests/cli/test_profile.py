@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from duckwarp.cli.profile import bar, profile_page, shows_pictures, sparkline
 from duckwarp.engine.profile import ColumnProfile, Histogram
 from duckwarp.export.profile import FileProfile
-from duckwarp.model.results import ColumnStatistics, ParquetFacts
+from duckwarp.model.results import ColumnStatistics, FileFacts
 from tests.cli.pages import lines_on
 
 PICTURES = set("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉·")
@@ -27,8 +27,13 @@ def file_profile(rows: int = 1_000) -> FileProfile:
     )
     return FileProfile(
         path=Path("output/t.parquet"),
-        facts=ParquetFacts(rows=rows, size_bytes=1_234, columns=statistics, row_group_rows=(rows,)),
-        names=("number", "a_rather_long_name_of_a_column_of_text", "nothing", "list"),
+        facts=FileFacts(
+            rows=rows,
+            size_bytes=1_234,
+            names=("number", "a_rather_long_name_of_a_column_of_text", "nothing", "list"),
+            columns=statistics,
+            row_group_rows=(rows,),
+        ),
         columns=(
             ColumnProfile(distinct=10, distinct_is_exact=True, histogram=numbers),
             ColumnProfile(distinct=1_234),

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from duckwarp.engine.profile import BINS, ColumnProfile, Histogram, profile_columns
-from tests.files.test_parquet import write
+from tests.files.test_facts import write
 
 MB = 1_000_000
 

@@ -21,7 +21,7 @@ from markdown_it.token import Token
 from duckwarp.files.markdown import ColumnEntry, dictionary
 from duckwarp.model.column import Column
 from duckwarp.model.pg_type import PgType
-from duckwarp.model.results import ColumnStatistics, ParquetFacts
+from duckwarp.model.results import ColumnStatistics, FileFacts
 from duckwarp.model.source import Source
 
 PG_TEXT = PgType(
@@ -69,7 +69,7 @@ def page(
     return dictionary(
         source,
         columns or (entry(),),
-        facts=ParquetFacts(rows=rows, size_bytes=size_bytes, columns=()),
+        facts=FileFacts(rows=rows, size_bytes=size_bytes, columns=()),
         generated=datetime(2026, 1, 17, 9, 30, tzinfo=UTC),
         version="0.1.0",
         notes=notes,

@@ -82,6 +82,7 @@ def write(path: Path, select: str, *keys: tuple[str, str]) -> Path:
                 "postgres_type": "text",
                 "not_kept": "1 value (NaN) written as NULL; 1,200 values (inf) written as NULL",
                 "note": "elements are SRID 4326",
+                "duckwarp": '{"not_kept":{"NaN":1,"inf":1200}}',
             },
             id="several losses and a note",
         ),
@@ -172,7 +173,7 @@ def test_the_text_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(texts) == 1
-    assert len(parsed(texts.pop()).field("c").metadata) == 5
+    assert len(parsed(texts.pop()).field("c").metadata) == 6
 
 
 def test_1600_columns_with_long_descriptions_go_into_the_footer(tmp_path: Path) -> None:
@@ -283,6 +284,7 @@ def test_each_field_of_a_written_file_tells_what_was_not_kept(pair: tuple[Path, 
         b"postgres_type": b"numeric(8,2)",
         b"description": 'What it\'s sold for, in "€"'.encode(),
         b"not_kept": b"1 value (NaN) written as NULL",
+        b"duckwarp": b'{"not_kept":{"NaN":1}}',
     }
     not_kept = {
         field.name: field.metadata[b"not_kept"].decode()

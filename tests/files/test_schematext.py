@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from duckwarp.files.parquet import read_facts
-from tests.files.test_parquet import write
+from duckwarp.files.facts import read_facts
+from tests.files.test_facts import write
 
 BY_DUCKDB = """\
 message duckdb_schema {

@@ -1,110 +1,80 @@
-"""A written Parquet file, as its own footer describes it.
+"""The facts of a Parquet file, as its own footer tells them: all that is asked of a footer.
 
-Reads no pages: rows, sizes and the statistics of each column. Statistics are shown to people as
-facts, so a bound appears only where it is known to be a value of the column.
+Reads no pages. Statistics are shown to people as facts, so a bound appears only where it is known
+to be a value of the column.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from duckwarp.files import pgtext
-from duckwarp.files.filemetadata import (
-    ColumnMetaData,
-    FileMetaData,
-    LogicalType,
-    SchemaElement,
-    TimeParameters,
-    read_file_metadata,
-)
-from duckwarp.files.schematext import schema_text
+from duckwarp.files.dataset import FOOTER_KEY
+from duckwarp.files.footer import Struct, read_footer
+from duckwarp.files.schematext import name_text, schema_text, type_text
 from duckwarp.model.errors import SourceError, quote_error
 from duckwarp.model.filenames import name_from_disk
-from duckwarp.model.results import ColumnStatistics, ParquetFacts
+from duckwarp.model.results import ColumnStatistics, FileFacts
+
+# What a footer raises that can be parsed and makes no sense.
+_NONSENSE = (ValueError, TypeError, AttributeError, LookupError, RecursionError, struct.error)
 
 
-def read_facts(path: Path, *, expected_rows: int | None = None) -> ParquetFacts:
-    """The rows, the size and the statistics of each top-level column of a Parquet file.
+def read_facts(path: Path, *, expected_rows: int | None = None) -> FileFacts:
+    """Read the facts of a Parquet file.
 
     Raises `SourceError` where the footer cannot be read, or where the file does not have
     `expected_rows`.
     """
     try:
         size_bytes = path.stat().st_size
-        metadata = read_file_metadata(path)
-        columns = _columns(metadata)
-    except (OSError, ValueError) as error:
-        raise SourceError(
-            f"the written file {name_from_disk(path.name)} cannot be read back: "
-            f"{quote_error(error)}"
-        ) from error
-    if expected_rows is not None and metadata.num_rows != expected_rows:
-        raise SourceError(
-            f"the written file {name_from_disk(path.name)} has {metadata.num_rows:,} rows, "
-            f"but {expected_rows:,} were read"
-        )
-    return ParquetFacts(
-        rows=metadata.num_rows,
-        size_bytes=size_bytes,
-        columns=columns,
-        row_group_rows=tuple(group.num_rows for group in metadata.row_groups),
-        schema=schema_text(metadata.schema),
-    )
-
-
-def column_names(path: Path) -> tuple[str, ...]:
-    """The names of the top-level columns of a Parquet file, in its order.
-
-    Raises `OSError`, and `ValueError` where it is no Parquet file.
-    """
-    elements = read_file_metadata(path).schema
-    return tuple(element.name.decode(errors="replace") for _, element in _columns_of(elements))
-
-
-def read_key(path: Path, key: str) -> str | None:
-    """The text of a key in the footer of a Parquet file, None where it has no such key.
-
-    Raises `SourceError` where the footer cannot be read.
-    """
-    try:
-        keys = read_file_metadata(path).key_value_metadata or []
-    except (OSError, ValueError) as error:
+        facts = _facts(read_footer(path), size_bytes)
+    except (OSError, *_NONSENSE) as error:
         raise SourceError(
             f"the file {name_from_disk(path.name)} cannot be read: {quote_error(error)}"
         ) from error
-    found = (each.value for each in keys if each.key == key.encode())
-    value = next(found, None)
-    return None if value is None else value.decode(errors="replace")
+    if expected_rows is not None and facts.rows != expected_rows:
+        raise SourceError(
+            f"the written file {name_from_disk(path.name)} has {facts.rows:,} rows, "
+            f"but {expected_rows:,} were read"
+        )
+    return facts
 
 
-def _columns(metadata: FileMetaData) -> tuple[ColumnStatistics, ...]:
-    groups = [[chunk.meta_data for chunk in group.columns] for group in metadata.row_groups]
+def _facts(footer: Struct, size_bytes: int) -> FileFacts:
+    columns = footer.schema.children
+    keys = {each.key: each.value for each in footer.key_value_metadata or ()}
+    description = keys.get(FOOTER_KEY.encode())
+    return FileFacts(
+        rows=footer.num_rows,
+        size_bytes=size_bytes,
+        names=tuple(map(name_text, columns)),
+        types=tuple(map(type_text, columns)),
+        columns=tuple(_columns(footer)),
+        row_group_rows=tuple(group.num_rows for group in footer.row_groups),
+        schema=schema_text(footer.schema),
+        description=None if description is None else description.decode(errors="replace"),
+    )
 
-    def statistics(leaf: int | None, element: SchemaElement) -> ColumnStatistics:
-        if leaf is None:
-            return ColumnStatistics()
-        return _statistics(_kind(element), [_chunk(group[leaf]) for group in groups])
 
-    return tuple(statistics(leaf, element) for leaf, element in _columns_of(metadata.schema))
-
-
-def _columns_of(
-    elements: Sequence[SchemaElement],
-) -> Iterator[tuple[int | None, SchemaElement]]:
-    """The place of each column among the leaves; None for nested ones, whose leaves are parts."""
+def _columns(footer: Struct) -> Iterator[ColumnStatistics]:
+    """The statistics of each column; those of nested ones, whose leaves are parts, are unknown."""
     leaf = 0
-    pending = 0  # elements that still belong to the current column
-    for element in elements[1:]:
-        children = element.num_children or 0
-        if pending == 0:
-            yield (None if children else leaf), element
-            pending = 1
-        pending += children - 1
-        leaf += not children
+    for element in footer.schema.children:
+        if element.children:
+            yield ColumnStatistics()
+        else:
+            chunks = [_chunk(group.columns[leaf].meta_data) for group in footer.row_groups]
+            yield _statistics(_kind(element), chunks)
+        leaf += _leaf_count(element)
+
+
+def _leaf_count(element: Struct) -> int:
+    return sum(map(_leaf_count, element.children)) if element.children else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +87,7 @@ class _Chunk:
     rounded_up: bool
 
 
-def _chunk(column: ColumnMetaData) -> _Chunk:
+def _chunk(column: Struct) -> _Chunk:
     statistics = column.statistics
     if statistics is None:
         return _Chunk(column.num_values, None, None, rounded_up=False)
@@ -176,7 +146,7 @@ def _maximum(kind: _Kind, chunks: list[_Chunk]) -> str | None:
     return None
 
 
-def _kind(element: SchemaElement) -> _Kind | None:
+def _kind(element: Struct) -> _Kind | None:
     """How to read the bounds of a column; None where a range would tell nobody anything."""
     logical = element.logical_type
     if logical is not None:
@@ -186,7 +156,7 @@ def _kind(element: SchemaElement) -> _Kind | None:
     return None if element.type is None else _PHYSICAL.get(element.type)
 
 
-def _of_logical(logical: LogicalType, physical: int | None) -> _Kind | None:
+def _of_logical(logical: Struct, physical: int | None) -> _Kind | None:
     """Only µs are written, so that other units are left out; JSON has no order that tells."""
     if logical.decimal is not None:
         scale = logical.decimal.scale
@@ -204,7 +174,7 @@ def _of_logical(logical: LogicalType, physical: int | None) -> _Kind | None:
     return next((kind for name, kind in plain.items() if getattr(logical, name) is not None), None)
 
 
-def _in_micros(parameters: TimeParameters) -> bool:
+def _in_micros(parameters: Struct) -> bool:
     return parameters.unit.micros is not None
 
 
