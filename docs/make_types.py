@@ -128,7 +128,7 @@ def _map() -> Iterator[str]:
 
 
 def _row(name: str, rule: Rule) -> str:
-    return f"| {name} | {rule.shown} | {rule.why} |"
+    return f"| {name} | {rule.kind.words} | {rule.why} |"
 
 
 def _origin(rule: Rule) -> str:

@@ -368,7 +368,7 @@ class TestWhateverHasACode:
         [planned] = plan_export(Selection(tables=("public.sample",)), settings)
         assert planned.plan is not None
         columns = planned.plan.columns
-        narrowed = {c.name: (c.form.duckdb_type, c.narrowed) for c in columns if c.narrowed}
+        narrowed = {c.name: (str(c.form.type), str(c.narrowed)) for c in columns if c.narrowed}
         assert narrowed == {
             "v6": ("INTEGER", "SMALLINT"),
             "v7": ("DECIMAL(18,3)", "DECIMAL(9,3)"),

@@ -16,7 +16,7 @@ from typing import Any
 # What is replaced of each device: names of functions, and what they answer.
 DEVICES: dict[str, dict[str, Callable[..., Any]]] = {
     "sort codes": {"coded_texts": lambda _: {}},
-    "narrowing": {"narrowed": lambda *_: None},
+    "narrowing": {"shorten_type": lambda *_: None},
     "never 0": {"never_zero": lambda *_: False},
     "the look": {"looked_at": lambda _connection, _source, plan, *_, **__: plan},
     "the watcher": {"memory_given_back": lambda _: contextlib.nullcontext()},

@@ -6,7 +6,6 @@ Each dataset is a resource with its path, size, hash and Table Schema. Text out,
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,25 +19,8 @@ _PROFILES = "https://datapackage.org/profiles/2.0"
 # Parquet neither, which it calls invalid since its size was not measured.
 _FORMAT = "Parquet"
 _MEDIA_TYPE = "application/vnd.apache.parquet"
-# The types of Table Schema. What is not listed is "any": values that its types have as text only,
-# which a reader of Parquet does not give (bytes, UUIDs, lists).
-_TYPES = {
-    "BOOLEAN": "boolean",
-    "SMALLINT": "integer",
-    "INTEGER": "integer",
-    "BIGINT": "integer",
-    "UINTEGER": "integer",
-    "FLOAT": "number",
-    "DOUBLE": "number",
-    "VARCHAR": "string",
-    "DATE": "date",
-    "TIME": "time",
-    "TIMESTAMP": "datetime",
-    "TIMESTAMP WITH TIME ZONE": "datetime",
-}
 # What pandas makes of NULL in these types, and readers of data packages then meet.
 _NULLS = {"integer": ["nan"], "datetime": ["NaT"]}
-_DECIMAL = re.compile(r"DECIMAL\(\d+, ?\d+\)")
 
 
 def data_package(entries: Sequence[Entry]) -> str:
@@ -78,7 +60,7 @@ def _schema(entry: Entry) -> dict[str, Any]:
 
 
 def _field(column: DatasetColumn, statistics: ColumnStatistics) -> dict[str, Any]:
-    type_name = field_type(column.parquet_type)
+    type_name = column.parquet_type.table_schema
     full = _has_no_nulls(statistics)
     renamed = column.original_name is not None and column.original_name != column.name
     return _known(
@@ -89,11 +71,6 @@ def _field(column: DatasetColumn, statistics: ColumnStatistics) -> dict[str, Any
         constraints={"required": True} if full and not column.nullable else None,
         missingValues=None if full else _NULLS.get(type_name),
     )
-
-
-def field_type(parquet_type: str) -> str:
-    """The type of Table Schema for a column's type in the file."""
-    return "number" if _DECIMAL.fullmatch(parquet_type) else _TYPES.get(parquet_type, "any")
 
 
 def _has_no_nulls(statistics: ColumnStatistics) -> bool:

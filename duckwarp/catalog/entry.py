@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from duckwarp.model.dataset import Dataset
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.results import ColumnStatistics
 
-_DATES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+_DATES = frozenset(map(ParquetType, (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

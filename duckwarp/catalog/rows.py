@@ -12,6 +12,7 @@ from typing import Any
 from duckwarp.catalog.entry import Circumstances, Entry, settled
 from duckwarp.files.dataset import FOOTER_KEY
 from duckwarp.model.dataset import Dataset, DatasetColumn
+from duckwarp.model.parquet_type import ParquetType
 from duckwarp.model.results import ColumnStatistics
 
 # What tells the catalog from a dataset that is called so, and from catalogs of other making.
@@ -106,7 +107,7 @@ def _column_record(column: DatasetColumn, statistics: ColumnStatistics) -> dict[
     return {
         "name": column.name,
         "data_type": column.data_type,
-        "parquet_type": column.parquet_type,
+        "parquet_type": str(column.parquet_type),
         "description": column.description,
         "original_name": column.original_name,
         "role": column.role,
@@ -156,7 +157,7 @@ def _column_of(record: Record) -> DatasetColumn:
     return DatasetColumn(
         name=record["name"],
         data_type=record["data_type"],
-        parquet_type=record["parquet_type"],
+        parquet_type=ParquetType.parse(record["parquet_type"]),
         nullable=record["nullable"],
         key=record["key"],
         description=record["description"],

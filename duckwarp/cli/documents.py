@@ -15,7 +15,7 @@ from duckwarp.model.version import __version__
 
 if TYPE_CHECKING:
     from duckwarp.doctor import Diagnosis
-    from duckwarp.engine.form import Form
+    from duckwarp.engine.column_form import ColumnForm
     from duckwarp.export.preview import PlannedSource, SourceDescription
     from duckwarp.export.profile import FileProfile
     from duckwarp.model.column import Column
@@ -158,12 +158,12 @@ def _source(source: Source) -> Document:
     }
 
 
-def _column(column: Column, form: Form) -> Document:
+def _column(column: Column, form: ColumnForm) -> Document:
     return {
         "name": column.name,
         "position": column.position,
         "data_type": column.data_type,
-        "parquet_type": form.shown_type,
+        "parquet_type": str(form.type),
         "notes": list(form.notes),
         "nullable": column.nullable,
         "is_dimension": column.is_dimension,

@@ -32,7 +32,7 @@ from duckwarp.model.sizes import size_text
 
 if TYPE_CHECKING:
     from duckwarp.demo import DemoDatabase
-    from duckwarp.engine.form import Form
+    from duckwarp.engine.column_form import ColumnForm
     from duckwarp.export.preview import PlannedSource, SourceDescription
     from duckwarp.model.column import Column
     from duckwarp.model.source import Source
@@ -142,7 +142,7 @@ def description_page(description: SourceDescription) -> Iterator[RenderableType]
         yield _columns_listing(columns, description.forms)
 
 
-def _columns_listing(columns: Sequence[Column], forms: Sequence[Form]) -> Listing:
+def _columns_listing(columns: Sequence[Column], forms: Sequence[ColumnForm]) -> Listing:
     titles = ("column", "type", "null", "role")
     asides = ("description", "source column", "keywords", "written as", "note")
     listing = Listing(*map(words, titles + asides), asides=len(asides), below=True)
@@ -151,7 +151,7 @@ def _columns_listing(columns: Sequence[Column], forms: Sequence[Form]) -> Listin
     return listing
 
 
-def _column_cells(column: Column, form: Form) -> tuple[str, ...]:
+def _column_cells(column: Column, form: ColumnForm) -> tuple[str, ...]:
     original = column.original_name
     renamed = original is not None and original != column.name
     return (
@@ -162,7 +162,7 @@ def _column_cells(column: Column, form: Form) -> tuple[str, ...]:
         column.description or "",
         f"source column: {original}" if renamed else "",
         f"keywords: {', '.join(column.keywords)}" if column.keywords else "",
-        "" if form.obvious else f"written as {form.shown_type}",
+        "" if form.obvious else f"written as {form.type}",
         "; ".join(form.notes),
     )
 

@@ -13,7 +13,7 @@ from duckwarp.engine.cells import (
     losses_of,
     text_form,
 )
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.forms import FOREIGN_JSON, checked_json, null_note, scalar_form
 from duckwarp.engine.measure import (
     ELEMENT_ALIAS,
@@ -26,12 +26,13 @@ from duckwarp.engine.measure import (
 )
 from duckwarp.engine.types import COMPOSITE, TEXT, cast_to, filled
 from duckwarp.model.column import Column
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.results import KEPT, Loss
 
 USUAL_ELEMENTS = 4  # of a list, for the size of row groups
 
 
-def form_of(column: Column, context: Context) -> Form:
+def form_of(column: Column, context: Context) -> ColumnForm:
     """How `column` is written."""
     cell = cell_of(column, context.traits)
     if cell.pg_type.kind == "array":
@@ -39,7 +40,7 @@ def form_of(column: Column, context: Context) -> Form:
     return checked_json(scalar_form(cell, context), column, context)
 
 
-def _array_form(cell: Cell, context: Context) -> Form:
+def _array_form(cell: Cell, context: Context) -> ColumnForm:
     inner = _elements(cell, context)
     losses = _bounds_lost(cell, context)
     if context.becomes_text(losses + losses_of(inner, context)):
@@ -83,7 +84,7 @@ def _bounds_lost(cell: Cell, context: Context) -> tuple[Loss, ...]:
     return counted(cell.column, context, [kind])
 
 
-def _json(cell: Cell, inner: Cell, context: Context) -> Form:
+def _json(cell: Cell, inner: Cell, context: Context) -> ColumnForm:
     """Arrays that no LIST holds, as JSON text: nested, of several dimensions, of composites.
 
     Special values stay, as strings; lower bounds are lost in JSON as in a LIST.
@@ -92,10 +93,9 @@ def _json(cell: Cell, inner: Cell, context: Context) -> Form:
     source = cast_to(_checked(cell, context), ("numeric",) if is_money else (), "[]")
     outcome = f"{KEPT} the whole column is JSON"
     kind = (SEVERAL_DIMENSIONS, "arrays of more than one dimension", outcome)
-    return Form(
+    return ColumnForm(
         select=filled(COMPOSITE.template, cell.pg_type, source),
-        duckdb_type="VARCHAR",
-        json=True,
+        type=ParquetType(Kind.JSON),
         obvious=False,
         width_bytes=COMPOSITE.width_bytes,
         losses=_bounds_lost(cell, context) + counted(cell.column, context, [kind]),
@@ -103,22 +103,25 @@ def _json(cell: Cell, inner: Cell, context: Context) -> Form:
     )
 
 
-def _in_list(form: Form) -> Form:
+def _in_list(form: ColumnForm) -> ColumnForm:
     """The form of an element, where a list of what a column would be cannot be read.
 
     DuckDB's reader of PostgreSQL knows no arrays of bytea, so they travel as hex. pandas refuses
-    the whole file for a list of UUIDs, so they are text.
+    the whole file for a list of UUIDs, so they are text, and so is JSON.
     """
-    if form.duckdb_type == "BLOB":
+    if form.type.kind is Kind.BLOB:
         hexadecimal = f"pg_catalog.encode({form.select}, 'hex')"
         return replace(form, select=hexadecimal, casts=None, value="unhex({d})")
-    if form.duckdb_type == "UUID":
+    text = ParquetType(Kind.VARCHAR)
+    if form.type.kind is Kind.UUID:
         select = cast_to(form.select, TEXT)
-        return replace(form, select=select, casts=TEXT, duckdb_type="VARCHAR", obvious=False)
+        return replace(form, select=select, casts=TEXT, type=text, obvious=False)
+    if form.type.kind is Kind.JSON:
+        return replace(form, type=text, obvious=False)
     return form
 
 
-def _list_of(form: Form, inner: Cell, cell: Cell, source: str) -> Form:
+def _list_of(form: ColumnForm, inner: Cell, cell: Cell, source: str) -> ColumnForm:
     """A LIST of what the elements are written as; `source` is the array, checked.
 
     Elements that are at most cast have the array cast; others are written one by one, in their
@@ -133,14 +136,14 @@ def _list_of(form: Form, inner: Cell, cell: Cell, source: str) -> Form:
             "ORDER BY u.o) END"
         )
         # An array that is put together has lost the declaration of its elements.
-        if form.duckdb_type.startswith("DECIMAL"):
-            select = cast_to(f"({select})", (form.duckdb_type.replace("DECIMAL", "numeric"),), "[]")
-    return Form(
+        if form.type.kind is Kind.DECIMAL:
+            select = cast_to(f"({select})", (form.type.postgres,), "[]")
+    return ColumnForm(
         select=select,
-        duckdb_type=f"{form.duckdb_type}[]",
+        type=form.type.list,
         value=_each(form.value),
         order=tuple(_each(key) for key in form.order),
-        obvious=form.obvious and not form.json,
+        obvious=form.obvious,
         width_bytes=form.width_bytes * USUAL_ELEMENTS,
         note=form.note and f"elements are {form.note}",
         signed_zeros=form.signed_zeros,

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from duckwarp.engine import geo
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.measure import reference, specials_of
 from duckwarp.engine.types import FALLBACK, Facts, Special, filled
 from duckwarp.model.column import Column
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.pg_type import PgType, ServerTraits
 from duckwarp.model.results import KEPT, Loss
 from duckwarp.model.settings import SpecialValues
@@ -109,11 +110,11 @@ def counted(
     )
 
 
-def text_form(cell: Cell, losses: tuple[Loss, ...], note: str | None = None) -> Form:
+def text_form(cell: Cell, losses: tuple[Loss, ...], note: str | None = None) -> ColumnForm:
     """The whole column as PostgreSQL's text, exact, because of what would be lost otherwise."""
-    return Form(
+    return ColumnForm(
         select=filled(FALLBACK.template, cell.pg_type, cell.source),
-        duckdb_type="VARCHAR",
+        type=ParquetType(Kind.VARCHAR),
         obvious=False,
         width_bytes=FALLBACK.width_bytes,
         losses=tuple(replace(loss, outcome=AS_TEXT) for loss in losses),

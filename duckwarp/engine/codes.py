@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.files.quoting import literal
 
@@ -34,12 +34,12 @@ class SampledText:
     on_several_pages: bool
 
 
-def may_have_codes(form: Form) -> bool:
+def may_have_codes(form: ColumnForm) -> bool:
     """Whether values of this form are texts."""
-    return form.duckdb_type == "VARCHAR" and not form.order
+    return form.type.is_text and not form.order
 
 
-def sampling_query(texts: Mapping[int, Form], sample: str) -> str:
+def sampling_query(texts: Mapping[int, ColumnForm], sample: str) -> str:
     """The query whose rows are the fields of `SampledText`, of the columns at these positions.
 
     Texts come as their bytes in UTF-8.

@@ -190,7 +190,7 @@ def _check_types(session: Session, job: CopyJob) -> None:
     query = f"DESCRIBE SELECT * FROM {written_file(job.path)}"
     written = [row[1] for row in session.connection.execute(query).fetchall()]
     for column, found in zip(job.plan.columns, written, strict=True):
-        planned = column.form.shown_type
+        planned = str(column.form.type)
         if found != planned:
             raise SourceError(
                 f'column "{column.name}" came out as {found} instead of {planned}: '

@@ -18,16 +18,14 @@ from duckwarp.engine.cells import (
     text_form,
     trap,
 )
-from duckwarp.engine.form import Form, Raw, Unguarded
+from duckwarp.engine.column_form import ColumnForm, Raw, Unguarded
 from duckwarp.engine.measure import is_numeric
-from duckwarp.engine.numbers import DecimalType
 from duckwarp.engine.types import (
     COMPOSITE,
     FALLBACK,
     LAX_JSON_TYPE,
     MISFIT_JSON,
     NEGATIVE_ZERO,
-    SIGNED_TYPES,
     TEXT,
     Rule,
     cast_to,
@@ -35,18 +33,18 @@ from duckwarp.engine.types import (
     rule_for,
 )
 from duckwarp.model.column import Column
+from duckwarp.model.parquet_type import FLOATS, Kind, ParquetType
 from duckwarp.model.pg_type import PgType
 from duckwarp.model.results import Loss
 
 _CHARACTER = "bpchar"
 _ONE_CHARACTER = 5  # the modifier of character(1)
 _BLANK = "CASE WHEN {d} = '' THEN ' ' ELSE {d} END"
-UNMEASURED = "DECIMAL (from the data)"
 LAX_JSON_NOTE = "text: it has JSON that strict parsers refuse (single surrogates)"
 FOREIGN_JSON = "text: a type inside it makes JSON of its own, which may leave something out"
 
 
-def scalar_form(cell: Cell, context: Context) -> Form:
+def scalar_form(cell: Cell, context: Context) -> ColumnForm:
     """How a value that is no array is written."""
     losses = losses_of(cell, context)
     if context.becomes_text(losses):
@@ -59,20 +57,19 @@ def scalar_form(cell: Cell, context: Context) -> Form:
     misfit = _misfit(rule, cell, context)
     value = rule.value if misfit is None else guarded_value(misfit, rule.value, cell.column)
     source = cell.kept_values(context)
-    return Form(
+    return ColumnForm(
         select=filled(rule.template, cell.pg_type, source),
-        duckdb_type=rule.duckdb_type,
+        type=ParquetType(rule.kind),
         raw=_raw(cell, source),
         casts=rule.casts if rule.casts_only and source == cell.source else None,
         value=value,
         # Without -0.0, which stops the copy where it is not reckoned with, the value is the key.
         order=rule.order if context.signed_zeros else (),
-        json=rule.json,
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,
         losses=losses,
         note=_note(rule, cell.pg_type),
-        signed_zeros=context.signed_zeros and rule.duckdb_type in SIGNED_TYPES,
+        signed_zeros=context.signed_zeros and rule.kind in FLOATS,
     )
 
 
@@ -90,7 +87,7 @@ def _raw(cell: Cell, source: str) -> Raw | None:
 
 def _misfit(rule: Rule, cell: Cell, context: Context) -> str | None:
     """DuckDB's predicate for values that have to stop the copy; None where all are known."""
-    if rule.duckdb_type in SIGNED_TYPES:
+    if rule.kind in FLOATS:
         return None if context.signed_zeros else NEGATIVE_ZERO
     return rule.misfit if cell.needs_guard(context) else None
 
@@ -107,7 +104,7 @@ def null_note(inside: PgType) -> str | None:
     return "a JSON null inside a value looks like NULL" if has_json else None
 
 
-def _geo(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
+def _geo(cell: Cell, losses: tuple[Loss, ...], context: Context) -> ColumnForm:
     """Well-known binary, which has no room for the reference system of each value."""
     rule = rule_for(cell.pg_type)
     facts = context.facts or {}
@@ -116,9 +113,9 @@ def _geo(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
     guards = []
     if context.changing and not (is_declared or described.several):
         guards.append(geo.other_srid(cell.pg_type, cell.source, facts))
-    return Form(
+    return ColumnForm(
         select=filled(rule.template, cell.pg_type, checked(cell.source, guards, cell.column)),
-        duckdb_type=rule.duckdb_type,
+        type=ParquetType(rule.kind),
         obvious=rule.obvious,
         width_bytes=rule.width_bytes,
         losses=losses,
@@ -127,16 +124,17 @@ def _geo(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
     )
 
 
-def checked_json(form: Form, column: Column, context: Context) -> Form:
+def checked_json(form: ColumnForm, column: Column, context: Context) -> ColumnForm:
     """A JSON column whose text may be laxer than readers accept: guarded, or plain text."""
-    if not form.json or LAX_JSON_TYPE not in column.pg_type.reaches:
+    if form.type.kind is not Kind.JSON or LAX_JSON_TYPE not in column.pg_type.reaches:
         return form
     if context.lax_json:
-        return replace(form, json=False, unmarked_json=True, obvious=False, note=LAX_JSON_NOTE)
+        text = ParquetType(Kind.VARCHAR)
+        return replace(form, type=text, unmarked_json=True, obvious=False, note=LAX_JSON_NOTE)
     return replace(form, value=guarded_value(MISFIT_JSON, form.value, column))
 
 
-def _numeric(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
+def _numeric(cell: Cell, losses: tuple[Loss, ...], context: Context) -> ColumnForm:
     declared = numbers.declared(cell.pg_type, cell.typmod, context.traits.money_scale)
     if declared is not None:
         guards = cell.finds(cell.specials) if cell.needs_guard(context) else []
@@ -147,12 +145,15 @@ def _numeric(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
         nan = " OR ".join(guards)
         return replace(form, unguarded=Unguarded(select=unguarded, nan=nan))
     if context.facts is None:
-        return Form(select=cell.source, duckdb_type=UNMEASURED, obvious=False, width_bytes=16)
+        unknown = ParquetType(Kind.DECIMAL)
+        return ColumnForm(
+            select=cell.source, type=unknown, obvious=False, width_bytes=unknown.width_bytes
+        )
     measured = numbers.measured(context.facts)
     if measured is None:
-        return Form(
+        return ColumnForm(
             select=cast_to(cell.source, TEXT),
-            duckdb_type="VARCHAR",
+            type=ParquetType(Kind.VARCHAR),
             casts=TEXT,
             obvious=False,
             width_bytes=FALLBACK.width_bytes,
@@ -166,8 +167,8 @@ def _numeric(cell: Cell, losses: tuple[Loss, ...], context: Context) -> Form:
 
 
 def _decimal(
-    cell: Cell, decimal: DecimalType, losses: tuple[Loss, ...], guards: list[str], context: Context
-) -> Form:
+    cell: Cell, decimal: ParquetType, losses: tuple[Loss, ...], guards: list[str], context: Context
+) -> ColumnForm:
     """A DECIMAL, with what has to be noticed on the server: the reader takes NaN for 0.
 
     All branches of the guard have the same declaration, so that a declared column keeps its own
@@ -176,9 +177,9 @@ def _decimal(
     is_money = cell.pg_type.name == "money"
     casts = ("numeric", decimal.postgres) if is_money else (decimal.postgres,)
     source = cell.kept_values(context, " OR ".join(guards), trap(cell.column, decimal.postgres))
-    return Form(
+    return ColumnForm(
         select=cast_to(source, casts),
-        duckdb_type=decimal.duckdb,
+        type=decimal,
         casts=casts if source == cell.source else None,
         obvious=numbers.declares(cell.pg_type, cell.typmod, decimal),
         width_bytes=decimal.width_bytes,

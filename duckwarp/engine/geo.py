@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from duckwarp.engine.form import GeoColumn
 from duckwarp.engine.types import Facts
 from duckwarp.files.quoting import identifier
 from duckwarp.model.pg_type import PgType
@@ -24,6 +24,25 @@ UNKNOWN = 0
 FIRST_SRID = "smallest SRID"
 LAST_SRID = "largest SRID"
 OTHER_SRIDS = "values of other SRIDs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeoColumn:
+    """The reference system of a column of geometries.
+
+    `srid` is 0 where none is known, the smallest where there are `several`. `spherical` says that
+    edges are arcs on the globe.
+    """
+
+    srid: int
+    several: bool
+    spherical: bool
+
+    @property
+    def note(self) -> str:
+        """The reference system in words."""
+        known = f"SRID {self.srid}" if self.srid else "SRID unknown"
+        return f"{known} and others" if self.several else known
 
 
 def is_geo(pg_type: PgType) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import Relation, RelationKind
 from duckwarp.model.settings import Order, Settings, SortIn
@@ -67,7 +67,6 @@ RANGE_MIN_BYTES = 32 * 1024 * 1024
 WITH_CTID = frozenset(
     {RelationKind.TABLE, RelationKind.PARTITIONED, RelationKind.MATERIALIZED_VIEW}
 )
-_VARIABLE = ("VARCHAR", "BLOB")
 
 
 class Reader(StrEnum):
@@ -141,7 +140,7 @@ class Layout:
 
 def layout_of(
     relation: Relation,
-    forms: Sequence[Form],
+    forms: Sequence[ColumnForm],
     settings: Settings,
     resources: Resources,
     traits: ServerTraits,
@@ -149,7 +148,7 @@ def layout_of(
 ) -> Layout:
     """The layout for a source; `sizes` is None where lengths were not counted."""
     most_text = max_text_bytes(forms)
-    is_guarded = sizes is None and any(map(is_variable, forms))
+    is_guarded = sizes is None and any(form.type.is_variable for form in forms)
     # What was counted in vain must not show: elsewhere it may not have been counted.
     counted = sizes if sizes is not None and sizes.longest > most_text else None
     row_bytes = _row_bytes(forms, counted)
@@ -189,32 +188,27 @@ def _beside_arrow(duckdb_bytes: int, longest_bytes: int) -> int:
     return min(duckdb_bytes, max(needed_bytes, duckdb_bytes - ARROW_BYTES, WRITER_BYTES))
 
 
-def is_variable(form: Form) -> bool:
-    """Whether values of this form may be of any length."""
-    return form.duckdb_type in _VARIABLE or form.duckdb_type.endswith("[]")
-
-
-def max_text_bytes(forms: Sequence[Form]) -> int:
+def max_text_bytes(forms: Sequence[ColumnForm]) -> int:
     """The most text that a row may have without its row group growing too large.
 
     For row groups that were made by the types, of all columns of variable length together.
     """
     rows = row_group_rows(_row_bytes(forms, None))
-    fixed = sum(form.width_bytes for form in forms if not is_variable(form))
-    usual = sum(form.width_bytes for form in forms if is_variable(form))
+    fixed = sum(form.width_bytes for form in forms if not form.type.is_variable)
+    usual = sum(form.width_bytes for form in forms if form.type.is_variable)
     return max(MAX_ROW_GROUP_BYTES // rows - fixed, usual)
 
 
-def long_row_bytes(forms: Sequence[Form]) -> int:
+def long_row_bytes(forms: Sequence[ColumnForm]) -> int:
     """The text of a row that is long: more than others may have, and than a vector should hold."""
     return max(LONG_ROW_BYTES, max_text_bytes(forms))
 
 
-def _row_bytes(forms: Sequence[Form], sizes: RowSizes | None) -> int:
+def _row_bytes(forms: Sequence[ColumnForm], sizes: RowSizes | None) -> int:
     """The length of a usual row: counted, or as the types have it."""
     if sizes is None:
         return sum(form.width_bytes for form in forms)
-    return sizes.usual_bytes + sum(form.width_bytes for form in forms if not is_variable(form))
+    return sizes.usual_bytes + sum(form.width_bytes for form in forms if not form.type.is_variable)
 
 
 def _table_bytes(relation: Relation, row_bytes: int, sizes: RowSizes | None) -> int:

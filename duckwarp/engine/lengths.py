@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from duckwarp.engine.arrays import USUAL_ELEMENTS
 from duckwarp.engine.cells import length_of_text
-from duckwarp.engine.form import Form
-from duckwarp.engine.layout import is_variable, long_row_bytes
+from duckwarp.engine.column_form import ColumnForm
+from duckwarp.engine.layout import long_row_bytes
 from duckwarp.engine.measure import RELATION_ALIAS
+from duckwarp.model.parquet_type import TEXTS, Kind, ParquetType
 
 # The fields of `RowSizes`, in the order in which the query gives them.
 LENGTHS = ("rows", "text_bytes", "squared", "long_bytes", "longest")
@@ -19,7 +20,7 @@ _MAX_LENGTH = 2**31 - 1
 
 
 def lengths_query(
-    forms: Sequence[Form], relation: str, *, in_utf8: bool, limit: int | None = None
+    forms: Sequence[ColumnForm], relation: str, *, in_utf8: bool, limit: int | None = None
 ) -> str:
     """The query that gives `LENGTHS` as one text[], of the columns of variable length together.
 
@@ -27,7 +28,7 @@ def lengths_query(
     where they are text or bytes as they stand.
     """
     lengths = " + ".join(
-        f"coalesce({_length(form, in_utf8)}, 0)" for form in filter(is_variable, forms)
+        f"coalesce({_length(form, in_utf8)}, 0)" for form in forms if form.type.is_variable
     )
     rows = (
         f"SELECT least(({lengths})::int8, {_MAX_LENGTH}) AS x FROM {relation} AS {RELATION_ALIAS}"
@@ -41,13 +42,13 @@ def lengths_query(
     )
 
 
-def _length(form: Form, in_utf8: bool) -> str:
+def _length(form: ColumnForm, in_utf8: bool) -> str:
     """The length of a value as `length_in_duckdb` has it."""
     value = form.select
-    if form.duckdb_type == "BLOB":
+    if form.type == ParquetType(Kind.BLOB):
         return f"pg_catalog.octet_length({value})::int8"
     elements = ""
-    if form.duckdb_type.endswith("[]"):
+    if form.type.is_list:
         elements = f"pg_catalog.cardinality({value})::int8 * {form.width_bytes // USUAL_ELEMENTS}"
         if not has_text(form):
             return elements
@@ -57,15 +58,15 @@ def _length(form: Form, in_utf8: bool) -> str:
     return f"{elements}pg_catalog.octet_length({value})"
 
 
-def checked_length(form: Form) -> str:
+def checked_length(form: ColumnForm) -> str:
     """DuckDB's template over `{d}` for the length of a value as it comes from the server.
 
     Both sides count alike, so that they agree on whether a row is long. Raises DuckDB's error for
     text that is no UTF-8.
     """
-    if form.duckdb_type == "BLOB":
+    if form.type == ParquetType(Kind.BLOB):
         return "octet_length({d})"
-    if not form.duckdb_type.endswith("[]"):
+    if not form.type.is_list:
         return length_of_text("{d}")
     elements = f"len({{d}}) * {form.width_bytes // USUAL_ELEMENTS}"
     if not has_text(form):
@@ -75,6 +76,6 @@ def checked_length(form: Form) -> str:
     return f"{elements} + coalesce({joined}, 0)"
 
 
-def has_text(form: Form) -> bool:
+def has_text(form: ColumnForm) -> bool:
     """Whether what the server sends is text or a list of it; lists of bytes are hexadecimal."""
-    return form.duckdb_type in ("VARCHAR", "VARCHAR[]", "BLOB[]")
+    return form.type.kind in TEXTS or form.type == ParquetType(Kind.BLOB).list

@@ -6,15 +6,13 @@ scale and one of two precisions are chosen from what was measured, as a function
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from duckwarp.engine.types import Facts, Special
+from duckwarp.model.parquet_type import NARROW_PRECISION, WIDE_PRECISION, Kind, ParquetType
 from duckwarp.model.pg_type import PgType
 from duckwarp.postgres.types import numeric_precision
 
-NARROW_PRECISION = 18  # the largest that fits 64 bits
-WIDE_PRECISION = 38  # the largest that fits 128 bits, and that DuckDB and Arrow have
 MONEY_PRECISION = 19
 INFINITY_SINCE = 140000
 
@@ -22,42 +20,20 @@ NAN = Special(kind="NaN", predicate="{c} = 'NaN'")
 INFINITE = Special(kind="infinity", predicate="{c} IN ('Infinity', '-Infinity')")
 
 
-@dataclass(frozen=True, slots=True)
-class DecimalType:
-    """DECIMAL(precision, scale)."""
-
-    precision: int
-    scale: int
-
-    @property
-    def duckdb(self) -> str:
-        """DuckDB's name for it."""
-        return f"DECIMAL({self.precision},{self.scale})"
-
-    @property
-    def postgres(self) -> str:
-        """PostgreSQL's name for it."""
-        return f"numeric({self.precision},{self.scale})"
-
-    @property
-    def width_bytes(self) -> int:
-        """Bytes of a value in a Parquet page, uncompressed."""
-        return 8 if self.precision <= NARROW_PRECISION else 16
-
-
-def declared(pg_type: PgType, typmod: int, money_scale: int) -> DecimalType | None:
+def declared(pg_type: PgType, typmod: int, money_scale: int) -> ParquetType | None:
     """The DECIMAL that the declaration alone gives, or None where the data have to be measured."""
     if pg_type.name == "money":
-        return DecimalType(MONEY_PRECISION, money_scale)
+        return ParquetType(Kind.DECIMAL, MONEY_PRECISION, money_scale)
     if typmod < 0:
         return None
     precision, scale = numeric_precision(typmod)
     if scale < 0:
         precision, scale = precision - scale, 0
-    return DecimalType(precision, scale) if scale <= precision <= WIDE_PRECISION else None
+    fits = scale <= precision <= WIDE_PRECISION
+    return ParquetType(Kind.DECIMAL, precision, scale) if fits else None
 
 
-def declares(pg_type: PgType, typmod: int, decimal: DecimalType) -> bool:
+def declares(pg_type: PgType, typmod: int, decimal: ParquetType) -> bool:
     """Whether `decimal` is the very declaration of the type."""
     return pg_type.name == "numeric" and numeric_precision(typmod) == (
         decimal.precision,
@@ -65,7 +41,7 @@ def declares(pg_type: PgType, typmod: int, decimal: DecimalType) -> bool:
     )
 
 
-def measured(facts: Facts) -> DecimalType | None:
+def measured(facts: Facts) -> ParquetType | None:
     """The DECIMAL that holds all measured values exactly, or None if there is none.
 
     `facts` has `min_scale`, `minimum` and `maximum` over the finite values; an empty column is
@@ -76,7 +52,7 @@ def measured(facts: Facts) -> DecimalType | None:
     digits = max((_integer_digits(value) for value in extremes), default=0)
     for precision in (NARROW_PRECISION, WIDE_PRECISION):
         if digits + scale <= precision:
-            return DecimalType(precision, scale)
+            return ParquetType(Kind.DECIMAL, precision, scale)
     return None
 
 
@@ -101,7 +77,7 @@ def scale_measure(server_version: int) -> str:
     return f"pg_catalog.length(pg_catalog.rtrim({digits}, '0'))"
 
 
-def misfit(decimal: DecimalType, server_version: int) -> str:
+def misfit(decimal: ParquetType, server_version: int) -> str:
     """The predicate of a number `{c}` that `decimal` does not hold exactly."""
     limit = f"pg_catalog.abs({{c}}) >= 1e{decimal.precision - decimal.scale}"
     return f"{scale_measure(server_version)} > {decimal.scale} OR {limit}"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.layout import Layout, Reader, ranges_of
 from duckwarp.engine.measure import RELATION_ALIAS
+from duckwarp.model.parquet_type import ParquetType
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.results import Loss
 from duckwarp.model.settings import Compression, Order, Settings
@@ -37,9 +38,9 @@ class PlannedColumn:
     """
 
     name: str
-    form: Form
+    form: ColumnForm
     codes: tuple[str, ...] = ()
-    narrowed: str | None = None
+    narrowed: ParquetType | None = None
     never_zero: bool = False
 
 
@@ -140,7 +141,7 @@ def explain(plan: ExportPlan) -> list[str]:
         f"write {plan.code}.parquet ({plan.compression.value})",
     ]
     others = [c for c in plan.columns if not c.form.obvious]
-    lines += [f'column "{c.name}" as {c.form.shown_type}' for c in others]
+    lines += [f'column "{c.name}" as {c.form.type}' for c in others]
     lines += [str(loss) for loss in plan.losses]
     return lines
 

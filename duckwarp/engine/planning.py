@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.geo import file_key
 from duckwarp.engine.layout import (
     WITH_CTID,
     Resources,
     RowSizes,
     frugal,
-    is_variable,
     layout_of,
     max_text_bytes,
 )
@@ -35,10 +34,11 @@ from duckwarp.engine.measure import (
 from duckwarp.engine.plan import ExportPlan, PlannedColumn, build_plan, names_objects
 from duckwarp.engine.sampling import is_worth_a_sample, looked_at, sample_of
 from duckwarp.engine.statements import server_query
-from duckwarp.engine.types import SIGNED_TYPES, Facts
+from duckwarp.engine.types import Facts
 from duckwarp.files.quoting import identifier
 from duckwarp.model.column import Column
 from duckwarp.model.errors import SourceError, ValueNotKept
+from duckwarp.model.parquet_type import FLOATS, Kind
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import RelationKind
 from duckwarp.model.settings import Settings, SortIn, SpecialValues
@@ -74,9 +74,9 @@ class Experience:
     def of(self, position: int, plan: ExportPlan) -> Experience:
         """This, and a special value met in the column at `position` of `plan`."""
         form = plan.columns[position - 1].form
-        if form.json:
+        if form.type.kind is Kind.JSON:
             return replace(self, lax_json=self.lax_json | {position})
-        if form.duckdb_type.removesuffix("[]") in SIGNED_TYPES:
+        if form.type.kind in FLOATS:
             return replace(self, signed_zeros=True)
         return replace(self, special_values=True)
 
@@ -148,12 +148,12 @@ def plan_source(
 def _sizes(
     connection: psycopg.Connection[Any],
     source: Source,
-    forms: Sequence[Form],
+    forms: Sequence[ColumnForm],
     traits: ServerTraits,
     experience: Experience,
 ) -> RowSizes | None:
     """The lengths of the rows, counted where there are long ones or may well be."""
-    if not any(map(is_variable, forms)):
+    if not any(form.type.is_variable for form in forms):
         return None
     relation = f"{identifier(source.schema)}.{identifier(source.table)}"
     query = partial(lengths_query, forms, relation, in_utf8=traits.encoding in UTF8_ENCODINGS)

@@ -7,7 +7,6 @@ for that is passed over.
 from __future__ import annotations
 
 import math
-import re
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ import duckdb
 
 from duckwarp.files.opening import check_readable
 from duckwarp.files.quoting import file_pattern, identifier
+from duckwarp.model.parquet_type import FLOATS, INTEGERS, Kind, ParquetType
 
 BINS = 20
 COUNTED_VALUES = 100_000  # different values of more than that are estimated
-_NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
+_NUMERIC = INTEGERS | FLOATS | {Kind.DECIMAL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +66,14 @@ def profile_columns(path: Path, *, memory_bytes: int, threads: int) -> tuple[Col
             connection.execute("SET enable_progress_bar = false")
             connection.execute("SET enable_geoparquet_conversion = false")
             described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-            return tuple(_profile(connection, source, row[0], row[1]) for row in described)
+            types = [(row[0], ParquetType.parse(row[1])) for row in described]
+            return tuple(_profile(connection, source, *each) for each in types)
     except duckdb.Error as error:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
 def _profile(
-    connection: duckdb.DuckDBPyConnection, source: str, name: str, kind: str
+    connection: duckdb.DuckDBPyConnection, source: str, name: str, found: ParquetType
 ) -> ColumnProfile:
     column = identifier(name)
     try:
@@ -81,8 +82,8 @@ def _profile(
         count = f"count(DISTINCT {column})" if exact else f"approx_count_distinct({column})"
         (distinct,) = _row(connection, f"SELECT {count} FROM {source}")
         histogram = None
-        if _NUMERIC.fullmatch(kind):
-            whole = "INT" in kind
+        if found.kind in _NUMERIC and not found.is_list:
+            whole = found.kind in INTEGERS
             histogram = _histogram(connection, source, f"{column}::DOUBLE", whole=whole)
     except duckdb.OutOfMemoryException:
         return ColumnProfile()

@@ -10,11 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from duckwarp.engine.codes import SampledText, coded_texts, may_have_codes, sampling_query
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.layout import RANGES_SINCE, WITH_CTID
-from duckwarp.engine.magnitudes import Sizes, is_looked_at, never_zero, sizes_from, sizes_query
+from duckwarp.engine.magnitudes import (
+    Sizes,
+    is_looked_at,
+    never_zero,
+    shorten_type,
+    sizes_from,
+    sizes_query,
+)
 from duckwarp.engine.measure import RELATION_ALIAS
-from duckwarp.engine.narrowing import narrowed
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.files.quoting import identifier
 from duckwarp.model.errors import SourceError
@@ -69,7 +75,7 @@ def looked_at(
     for n, texts_with_codes in codes.items():
         columns[n] = replace(columns[n], codes=texts_with_codes)
     for n, column in numbers.items():
-        shorter = narrowed(column.form.duckdb_type, sizes[n].largest) if narrow else None
+        shorter = shorten_type(column.form.type, sizes[n].largest) if narrow else None
         unguarded = never_zero(column.form, sizes[n])
         columns[n] = replace(columns[n], narrowed=shorter, never_zero=unguarded)
     return replace(plan, columns=tuple(columns.values()))
@@ -103,7 +109,10 @@ def sample_of(source: Source, traits: ServerTraits) -> str:
 
 
 def _codes(
-    connection: psycopg.Connection[Any], source: Source, texts: Mapping[int, Form], sample: str
+    connection: psycopg.Connection[Any],
+    source: Source,
+    texts: Mapping[int, ColumnForm],
+    sample: str,
 ) -> dict[int, tuple[str, ...]]:
     if not texts:
         return {}

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from duckwarp.engine import codes
-from duckwarp.engine.form import Form, Raw
-from duckwarp.engine.layout import STREAM_ROW_GROUP_BYTES, Reader, dictionary_bytes, is_variable
+from duckwarp.engine.column_form import ColumnForm, Raw
+from duckwarp.engine.layout import STREAM_ROW_GROUP_BYTES, Reader, dictionary_bytes
 from duckwarp.engine.lengths import checked_length, has_text
 from duckwarp.engine.measure import RELATION_ALIAS
 from duckwarp.engine.plan import ExportPlan, PlannedColumn
 from duckwarp.files.quoting import file_pattern, identifier, literal
+from duckwarp.model.parquet_type import Kind
 from duckwarp.model.settings import Compression, Order, SortIn
 
 # The words of the error by which a copy is stopped at a row with more text than was reckoned with.
@@ -59,7 +60,7 @@ def _keyed(plan: ExportPlan) -> list[tuple[int, PlannedColumn]]:
     return {Order.ALL: numbered, Order.FIRST: numbered[:1], Order.NONE: []}[plan.order]
 
 
-def _collated(form: Form) -> str:
+def _collated(form: ColumnForm) -> str:
     """PostgreSQL's expression of the value, which sorts by its bytes if it is text.
 
     As an entry of the select list it is its own key: a key besides would be a further entry, and
@@ -69,7 +70,7 @@ def _collated(form: Form) -> str:
     return f'({form.select}) COLLATE "C"' if has_text(form) else form.select
 
 
-def _server_keys(plan: ExportPlan, number: int, form: Form) -> tuple[str, ...]:
+def _server_keys(plan: ExportPlan, number: int, form: ColumnForm) -> tuple[str, ...]:
     """The keys by which PostgreSQL sorts a column as DuckDB does."""
     if plan.transcoded and has_text(form):
         return (_each_on_server(form, "pg_catalog.convert_to({e}, 'UTF8')"),)
@@ -79,9 +80,9 @@ def _server_keys(plan: ExportPlan, number: int, form: Form) -> tuple[str, ...]:
     return (str(number),)
 
 
-def _each_on_server(form: Form, template: str) -> str:
+def _each_on_server(form: ColumnForm, template: str) -> str:
     """A template applied to the value, or to every element of a list."""
-    if not form.duckdb_type.endswith("[]"):
+    if not form.type.is_list:
         return template.replace("{e}", f"({form.select})")
     # Without the condition a NULL would become an empty array.
     return (
@@ -151,10 +152,10 @@ def _received(plan: ExportPlan, column: PlannedColumn) -> str:
 def _value(number: int, column: PlannedColumn) -> str:
     """DuckDB's expression of a value after the sort."""
     if column.narrowed is not None:
-        return f"t.c{number}::{column.form.duckdb_type}"
+        return f"t.c{number}::{column.form.type}"
     value = codes.decoded(f"t.k{number}", f"t.r{number}") if column.codes else f"t.c{number}"
     # DuckDB's type JSON is text that is marked as JSON in the file.
-    return f"{value}::JSON" if column.form.json else value
+    return f"{value}::JSON" if column.form.type.kind is Kind.JSON else value
 
 
 def _ordered(plan: ExportPlan, values: str) -> str:
@@ -199,7 +200,7 @@ def _text_guard(plan: ExportPlan) -> str:
     lengths = [
         f"coalesce({received_length(plan, c).replace('{d}', f'c{n}')}, 0)"
         for n, c in enumerate(plan.columns, start=1)
-        if (has_text(c.form) if most is None else is_variable(c.form))
+        if (has_text(c.form) if most is None else c.form.type.is_variable)
     ]
     if not lengths:
         return ""
@@ -235,7 +236,7 @@ def _options(plan: ExportPlan) -> list[str]:
         options.append(f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {limit}")
     if any(column.form.signed_zeros for column in plan.columns):
         options.append("DICTIONARY_SIZE_LIMIT 0")
-    if any(column.form.duckdb_type.startswith("BLOB") for column in plan.columns):
+    if any(column.form.type.kind is Kind.BLOB for column in plan.columns):
         # DuckDB 1.5 looks into the Bloom filter of bytes for their text, so that `=` finds nothing.
         # It writes them for all columns or for none.
         options.append("WRITE_BLOOM_FILTER false")

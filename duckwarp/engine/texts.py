@@ -9,6 +9,7 @@ from duckwarp.engine.measure import RELATION_ALIAS, Measure, is_numeric, referen
 from duckwarp.engine.types import FALLBACK, filled, rule_for
 from duckwarp.files.quoting import literal
 from duckwarp.model.column import Column
+from duckwarp.model.parquet_type import TEXTS
 
 # Well-formed UTF-8 (Unicode 16, table 3-7), two hexadecimal digits for each byte.
 _UTF8 = (
@@ -27,7 +28,7 @@ def written_text(column: Column) -> str | None:
     if resolved.kind == "array":
         return filled(FALLBACK.template, resolved, source)
     rule = rule_for(resolved)
-    is_text = rule.duckdb_type == "VARCHAR" and not is_numeric(resolved)
+    is_text = rule.kind in TEXTS and not is_numeric(resolved)
     return filled(rule.template, resolved, source) if is_text else None
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from duckwarp.files.quoting import identifier
+from duckwarp.model.parquet_type import Kind
 from duckwarp.model.pg_type import PgType
 
 # What was measured of a column on the server: the name of a measure → its value as text.
@@ -35,16 +36,15 @@ class Rule:
 
     `types` are names in pg_catalog; `extension` has the types of that name in an extension instead.
     `select` is PostgreSQL's expression, `casts` the types that it is cast to one after another, and
-    `value` DuckDB's expression, made of what they give. `duckdb_type` is the type of `value`;
-    `order` are the keys that sort it, the plain value if empty. `misfit` is DuckDB's predicate that
-    finds special values on their way, so that a table without any is read once. `width_bytes` is a
-    usual width, for the size of row groups. `shown` is
-    the Parquet type in words, `why` the reason, both for the documentation.
+    `value` DuckDB's expression, made of what they give. `kind` is what the file has; `order` are
+    the keys that sort it, the plain value if empty. `misfit` is DuckDB's predicate that finds
+    special values on their way, so that a table without any is read once. `usual_bytes` is there
+    where values are usually of another width than those of the kind. `why` is the reason, for the
+    documentation.
     """
 
     types: tuple[str, ...]
-    duckdb_type: str
-    shown: str
+    kind: Kind
     why: str
     select: str = "{c}"
     casts: tuple[str, ...] = ()
@@ -53,9 +53,13 @@ class Rule:
     specials: tuple[Special, ...] = ()
     misfit: str | None = None
     extension: str | None = None
-    json: bool = False
     obvious: bool = True
-    width_bytes: int = 8
+    usual_bytes: int | None = None
+
+    @property
+    def width_bytes(self) -> int:
+        """A usual width, for the size of row groups."""
+        return self.kind.width_bytes if self.usual_bytes is None else self.usual_bytes
 
     @property
     def template(self) -> str:
@@ -95,167 +99,136 @@ _CHAR = (
 )
 
 RULES: tuple[Rule, ...] = (
-    Rule(types=("bool",), duckdb_type="BOOLEAN", shown="BOOLEAN", why="the same", width_bytes=1),
-    Rule(types=("int2",), duckdb_type="SMALLINT", shown="INT16", why="the same", width_bytes=2),
-    Rule(types=("int4",), duckdb_type="INTEGER", shown="INT32", why="the same", width_bytes=4),
-    Rule(types=("int8",), duckdb_type="BIGINT", shown="INT64", why="the same"),
+    Rule(types=("bool",), kind=Kind.BOOLEAN, why="the same"),
+    Rule(types=("int2",), kind=Kind.SMALLINT, why="the same"),
+    Rule(types=("int4",), kind=Kind.INTEGER, why="the same"),
+    Rule(types=("int8",), kind=Kind.BIGINT, why="the same"),
     Rule(
         types=("float4",),
-        duckdb_type="FLOAT",
-        shown="FLOAT",
+        kind=Kind.FLOAT,
         why="bit for bit, with NaN, infinities and the sign of zero; every NaN is the same NaN",
         value="CASE WHEN isnan({d}) THEN 'NaN'::FLOAT ELSE {d} END",
         order=_FLOAT_ORDER,
-        width_bytes=4,
     ),
     Rule(
         types=("float8",),
-        duckdb_type="DOUBLE",
-        shown="DOUBLE",
+        kind=Kind.DOUBLE,
         why="bit for bit, with NaN, infinities and the sign of zero; every NaN is the same NaN",
         value="CASE WHEN isnan({d}) THEN 'NaN'::DOUBLE ELSE {d} END",
         order=_FLOAT_ORDER,
     ),
     Rule(
         types=("oid",),
-        duckdb_type="UINTEGER",
-        shown="UINT32",
+        kind=Kind.UINTEGER,
         why="an object identifier has 32 bits without a sign",
         casts=("pg_catalog.int8",),
         value="{d}::UINTEGER",
-        width_bytes=4,
     ),
     Rule(
         types=("text", "varchar", "name"),
-        duckdb_type="VARCHAR",
-        shown="STRING",
+        kind=Kind.VARCHAR,
         why="the same text in UTF-8",
         casts=TEXT,
-        width_bytes=24,
     ),
     Rule(
         types=("citext",),
         extension="citext",
-        duckdb_type="VARCHAR",
-        shown="STRING",
+        kind=Kind.VARCHAR,
         why="the text as it was entered; sorted by its bytes, so case matters",
         casts=TEXT,
-        width_bytes=24,
     ),
     Rule(
         types=("bpchar",),
-        duckdb_type="VARCHAR",
-        shown="STRING",
+        kind=Kind.VARCHAR,
         why="with its padding, as PostgreSQL prints it: five blanks stay five blanks",
         select="pg_catalog.textin(pg_catalog.bpcharout({c}))",
-        width_bytes=24,
     ),
     Rule(
         types=("char",),
-        duckdb_type="VARCHAR",
-        shown="STRING",
+        kind=Kind.VARCHAR,
         why="one byte; above 127 as an octal escape (\\351), as psql shows it",
         select=_CHAR,
-        width_bytes=1,
+        usual_bytes=1,
     ),
     Rule(
         types=("bytea",),
-        duckdb_type="BLOB",
-        shown="BYTE_ARRAY",
+        kind=Kind.BLOB,
         why="the same bytes",
-        width_bytes=32,
     ),
-    Rule(types=("uuid",), duckdb_type="UUID", shown="UUID", why="the same", width_bytes=16),
+    Rule(types=("uuid",), kind=Kind.UUID, why="the same"),
     Rule(
         types=("json",),
-        duckdb_type="VARCHAR",
-        shown="JSON",
+        kind=Kind.JSON,
         why="its text byte for byte; sorted as text; plain STRING if a reader would refuse a value",
         casts=TEXT,
-        json=True,
-        width_bytes=64,
     ),
     Rule(
         types=("jsonb",),
-        duckdb_type="VARCHAR",
-        shown="JSON",
+        kind=Kind.JSON,
         why="PostgreSQL's text of it; sorted as text",
         casts=TEXT,
-        json=True,
-        width_bytes=64,
     ),
     Rule(
         types=("date",),
-        duckdb_type="DATE",
-        shown="DATE",
+        kind=Kind.DATE,
         why="all finite dates, 4714 BC to 5874897; infinity is a special value",
         specials=(_INFINITE_DATE,),
         misfit="NOT isfinite({d})",
-        width_bytes=4,
     ),
     Rule(
         types=("timestamp",),
-        duckdb_type="TIMESTAMP",
-        shown="TIMESTAMP(MICROS, not UTC-adjusted)",
+        kind=Kind.TIMESTAMP,
         why="to the microsecond; infinity and the last 29 years of PostgreSQL's range are special",
         specials=(_INFINITE_DATE, _LATE_TIMESTAMP),
         misfit=_MISFIT_TIMESTAMP.replace("{type}", "TIMESTAMP").replace("{zone}", ""),
     ),
     Rule(
         types=("timestamptz",),
-        duckdb_type="TIMESTAMP WITH TIME ZONE",
-        shown="TIMESTAMP(MICROS, UTC-adjusted)",
+        kind=Kind.TIMESTAMPTZ,
         why="the instant, in UTC; infinity and the last 29 years of PostgreSQL's range are special",
         specials=(_INFINITE_DATE, _LATE_TIMESTAMP),
         misfit=_MISFIT_TIMESTAMP.replace("{type}", "TIMESTAMPTZ").replace("{zone}", "+00"),
     ),
     Rule(
         types=("time",),
-        duckdb_type="TIME",
-        shown="TIME(MICROS)",
+        kind=Kind.TIME,
         why="to the microsecond; 24:00:00 is a special value, since readers take it for 00:00:00",
         specials=(Special(kind="24:00:00", predicate="{c} = '24:00:00'"),),
         misfit="{d} = TIME '24:00:00'",
     ),
     Rule(
         types=("timetz",),
-        duckdb_type="VARCHAR",
-        shown="STRING",
+        kind=Kind.VARCHAR,
         why="Parquet's time has no offset",
         casts=TEXT,
         obvious=False,
-        width_bytes=16,
+        usual_bytes=16,
     ),
     Rule(
         types=("interval",),
-        duckdb_type="VARCHAR",
-        shown="STRING",
+        kind=Kind.VARCHAR,
         why="ISO 8601 (P1Y2M3DT4H5M6.7S): Parquet's interval has no sign and no microseconds",
         casts=TEXT,
         obvious=False,
-        width_bytes=16,
+        usual_bytes=16,
     ),
     Rule(
         types=("hstore",),
         extension="hstore",
-        duckdb_type="VARCHAR",
-        shown="JSON",
+        kind=Kind.JSON,
         why="a JSON object of strings and nulls",
         select="{extension_schema}.hstore_to_json({c})",
         casts=TEXT,
-        json=True,
         obvious=False,
-        width_bytes=64,
     ),
     Rule(
         types=("geometry", "geography"),
         extension="postgis",
-        duckdb_type="BLOB",
-        shown="BYTE_ARRAY (ISO WKB, GeoParquet)",
-        why="well-known binary with Z and M; the file's `geo` key has the reference system",
+        kind=Kind.BLOB,
+        why="ISO WKB with Z and M; the file's GeoParquet key `geo` has the reference system",
         select="{extension_schema}.st_asbinary({c})",
         obvious=False,
-        width_bytes=64,
+        usual_bytes=64,
     ),
 )
 
@@ -266,27 +239,22 @@ _EXTENSION = {
 
 ENUM = Rule(
     types=(),
-    duckdb_type="VARCHAR",
-    shown="STRING",
+    kind=Kind.VARCHAR,
     why="the label; sorted as text",
     casts=TEXT,
-    width_bytes=12,
+    usual_bytes=12,
 )
 COMPOSITE = Rule(
     types=(),
-    duckdb_type="VARCHAR",
-    shown="JSON",
+    kind=Kind.JSON,
     why="a JSON object as to_json gives it: every field exact, NaN and infinity as strings; text "
     "where a type inside has a cast to json of its own, as PostGIS has",
     select="pg_catalog.to_json({c})",
     casts=TEXT,
-    json=True,
     obvious=False,
-    width_bytes=64,
 )
 # DuckDB's Parquet writer takes -0.0 and 0.0 for one entry of a dictionary, and writes the one that
 # came first: a file with -0.0 has to do without dictionaries.
-SIGNED_TYPES = frozenset({"FLOAT", "DOUBLE"})
 NEGATIVE_ZERO = "{d} = 0 AND signbit({d})"
 # PostgreSQL's json takes escapes of single surrogates, such as "\ud800", that strict parsers
 # refuse: DuckDB cannot read a column that is marked as JSON and has one. jsonb refuses them itself.
@@ -294,12 +262,10 @@ LAX_JSON_TYPE = "json"
 MISFIT_JSON = "NOT json_valid({d})"
 FALLBACK = Rule(
     types=(),
-    duckdb_type="VARCHAR",
-    shown="STRING",
+    kind=Kind.VARCHAR,
     why="PostgreSQL's own text of the value",
     select="pg_catalog.textin({output}({c}))",
     obvious=False,
-    width_bytes=24,
 )
 
 

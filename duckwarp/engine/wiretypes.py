@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from duckwarp.engine.numbers import WIDE_PRECISION, DecimalType
 from duckwarp.model.errors import SourceError
+from duckwarp.model.parquet_type import WIDE_PRECISION, Kind, ParquetType
 from duckwarp.postgres.types import numeric_precision
 
 _DAYS_TO_2000 = 10_957
@@ -31,31 +31,31 @@ class WireColumn:
 class WireType:
     """A type that can be read: what Arrow and DuckDB have for it.
 
-    `duckdb` is empty for numeric, whose DECIMAL is declared by each column. `width_bytes` is that
+    A DECIMAL is declared by each column. `width_bytes` is that
     of every value, 0 where it differs. `epoch` is PostgreSQL's day or moment zero in Arrow's count.
     `sent_as_text` says that the server is asked for the value as text, and DuckDB makes the type of
     it.
     """
 
-    duckdb: str
+    kind: Kind
     arrow: pa.DataType
     width_bytes: int = 0
     epoch: int = 0
     sent_as_text: bool = False
 
 
-_BOOL = WireType(duckdb="BOOLEAN", arrow=pa.uint8(), width_bytes=1)
-_TEXT = WireType(duckdb="VARCHAR", arrow=pa.string())
+_BOOL = WireType(kind=Kind.BOOLEAN, arrow=pa.uint8(), width_bytes=1)
+_TEXT = WireType(kind=Kind.VARCHAR, arrow=pa.string())
 # The padding of char(n) is no part of its value, as DuckDB's reader of PostgreSQL has it too.
-_BPCHAR = WireType(duckdb="VARCHAR", arrow=pa.string(), sent_as_text=True)
-_NUMERIC = WireType(duckdb="", arrow=pa.string(), sent_as_text=True)
-_DATE = WireType(duckdb="DATE", arrow=pa.date32(), width_bytes=4, epoch=_DAYS_TO_2000)
-_TIME = WireType(duckdb="TIME", arrow=pa.time64("us"), width_bytes=8)
+_BPCHAR = WireType(kind=Kind.VARCHAR, arrow=pa.string(), sent_as_text=True)
+_NUMERIC = WireType(kind=Kind.DECIMAL, arrow=pa.string(), sent_as_text=True)
+_DATE = WireType(kind=Kind.DATE, arrow=pa.date32(), width_bytes=4, epoch=_DAYS_TO_2000)
+_TIME = WireType(kind=Kind.TIME, arrow=pa.time64("us"), width_bytes=8)
 _TIMESTAMP = WireType(
-    duckdb="TIMESTAMP", arrow=pa.timestamp("us"), width_bytes=8, epoch=_MICROSECONDS_TO_2000
+    kind=Kind.TIMESTAMP, arrow=pa.timestamp("us"), width_bytes=8, epoch=_MICROSECONDS_TO_2000
 )
 _TIMESTAMPTZ = WireType(
-    duckdb="TIMESTAMP WITH TIME ZONE",
+    kind=Kind.TIMESTAMPTZ,
     arrow=pa.timestamp("us", "UTC"),
     width_bytes=8,
     epoch=_MICROSECONDS_TO_2000,
@@ -64,15 +64,15 @@ _TIMESTAMPTZ = WireType(
 # By OID in pg_type, which PostgreSQL never changes for its own types.
 _SCALARS: dict[int, WireType] = {
     16: _BOOL,
-    17: WireType(duckdb="BLOB", arrow=pa.binary()),
+    17: WireType(kind=Kind.BLOB, arrow=pa.binary()),
     18: _TEXT,  # "char"
     19: _TEXT,  # name
-    20: WireType(duckdb="BIGINT", arrow=pa.int64(), width_bytes=8),
-    21: WireType(duckdb="SMALLINT", arrow=pa.int16(), width_bytes=2),
-    23: WireType(duckdb="INTEGER", arrow=pa.int32(), width_bytes=4),
+    20: WireType(kind=Kind.BIGINT, arrow=pa.int64(), width_bytes=8),
+    21: WireType(kind=Kind.SMALLINT, arrow=pa.int16(), width_bytes=2),
+    23: WireType(kind=Kind.INTEGER, arrow=pa.int32(), width_bytes=4),
     25: _TEXT,
-    700: WireType(duckdb="FLOAT", arrow=pa.float32(), width_bytes=4),
-    701: WireType(duckdb="DOUBLE", arrow=pa.float64(), width_bytes=8),
+    700: WireType(kind=Kind.FLOAT, arrow=pa.float32(), width_bytes=4),
+    701: WireType(kind=Kind.DOUBLE, arrow=pa.float64(), width_bytes=8),
     1042: _BPCHAR,
     1043: _TEXT,  # varchar
     1082: _DATE,
@@ -80,7 +80,7 @@ _SCALARS: dict[int, WireType] = {
     1114: _TIMESTAMP,
     1184: _TIMESTAMPTZ,
     1700: _NUMERIC,
-    2950: WireType(duckdb="UUID", arrow=pa.string(), sent_as_text=True),
+    2950: WireType(kind=Kind.UUID, arrow=pa.string(), sent_as_text=True),
 }
 # The array types, each with the type of its elements.
 _ELEMENTS: dict[int, int] = {
@@ -112,7 +112,7 @@ class ReadColumn:
     position: int
     type: WireType
     is_array: bool
-    duckdb_type: str
+    duckdb_type: ParquetType
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -133,19 +133,21 @@ def _read_column(column: WireColumn, position: int) -> ReadColumn:
             f"column {position} of the query has the type with OID {column.type_oid}, which the "
             "reader of large values does not know: this is an error in duckwarp, please report it"
         )
-    scalar = wire_type.duckdb or _decimal(column.typmod, position).duckdb
+    scalar = ParquetType(wire_type.kind)
+    if wire_type.kind is Kind.DECIMAL:
+        scalar = _decimal(column.typmod, position)
     return ReadColumn(
         position=position,
         type=wire_type,
         is_array=is_array,
-        duckdb_type=f"{scalar}[]" if is_array else scalar,
+        duckdb_type=scalar.list if is_array else scalar,
     )
 
 
-def _decimal(typmod: int, position: int) -> DecimalType:
+def _decimal(typmod: int, position: int) -> ParquetType:
     """The DECIMAL of a declared numeric; a negative scale takes the digits that it stands for."""
     precision, scale = numeric_precision(typmod) if typmod >= 0 else (0, 0)
-    found = DecimalType(precision - min(scale, 0), max(scale, 0))
+    found = ParquetType(Kind.DECIMAL, precision - min(scale, 0), max(scale, 0))
     if not 0 < found.precision <= WIDE_PRECISION or found.scale > found.precision:
         raise SourceError(
             f"column {position} of the query is a numeric that no DECIMAL holds (type modifier "

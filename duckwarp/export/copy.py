@@ -185,7 +185,7 @@ def _copied(run: Run, source: Source, columns: tuple[Column, ...]) -> tuple[Expo
             run.report(CopyRepeated(source=source.code, reason=_WHY[type(met)]))
     with run.turn:
         check_still_the_same(run.snapshot.connection, source)
-    written_as = tuple(planned.form.shown_type for planned in plan.columns)
+    written_as = tuple(str(planned.form.type) for planned in plan.columns)
     figures: dict[str, Any] = {"source": source.code, "columns": len(columns), "path": str(path)}
     run.report(ReadCompleted(**figures, rows=rows))
     run.report(WriteCompleted(**figures, rows=rows, written_as=written_as))
@@ -257,7 +257,7 @@ def _either(advice: Sequence[str]) -> str:
 
 def published_dataset(plan: ExportPlan, source: Source, columns: Sequence[Column]) -> Dataset:
     """The source as the plan publishes it."""
-    types = [planned.form.shown_type for planned in plan.columns]
+    types = [planned.form.type for planned in plan.columns]
     return dataset_of(source, columns, types, plan.order)
 
 
@@ -266,7 +266,7 @@ def _with_descriptions(plan: ExportPlan, source: Source, columns: Sequence[Colum
     fields = [
         FieldFacts(
             column=column,
-            duckdb_type=planned.form.duckdb_type,
+            type=planned.form.type,
             losses=planned.form.losses,
             note=planned.form.note,
             unmarked_json=planned.form.unmarked_json,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from duckwarp.checks.admission import admit
 from duckwarp.engine.arrays import form_of
 from duckwarp.engine.cells import Context
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.memory import check_columns, check_longest, memory_budget
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.planning import plan_source
@@ -42,7 +42,7 @@ class SourceDescription:
 
     source: Source
     columns: tuple[Column, ...]
-    forms: tuple[Form, ...]
+    forms: tuple[ColumnForm, ...]
 
 
 def list_sources(selection: Selection, settings: Settings) -> tuple[Source, ...]:

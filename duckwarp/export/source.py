@@ -137,7 +137,7 @@ def _document(
     entries = [
         ColumnEntry(
             column=column,
-            written_as=None if planned.form.obvious else planned.form.shown_type,
+            written_as=None if planned.form.obvious else str(planned.form.type),
             statistics=statistics,
             notes=planned.form.notes,
         )

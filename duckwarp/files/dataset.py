@@ -13,6 +13,7 @@ from typing import Any
 
 from duckwarp.model.column import Column
 from duckwarp.model.dataset import Dataset, DatasetColumn
+from duckwarp.model.parquet_type import ParquetType
 from duckwarp.model.settings import Order
 from duckwarp.model.source import Source
 
@@ -21,7 +22,7 @@ FORMAT = 1  # of the JSON; a reader of one format does not guess at another
 
 
 def dataset_of(
-    source: Source, columns: Sequence[Column], parquet_types: Sequence[str], order: Order
+    source: Source, columns: Sequence[Column], types: Sequence[ParquetType], order: Order
 ) -> Dataset:
     """`source` as it is published: its columns in the file's order, with their types there."""
     names = tuple(column.file_name for column in columns)
@@ -34,11 +35,11 @@ def dataset_of(
         domain=source.domain,
         tags=source.tags,
         order_by={Order.ALL: names, Order.FIRST: names[:1], Order.NONE: ()}[order],
-        columns=tuple(map(_column, columns, parquet_types)),
+        columns=tuple(map(_column, columns, types)),
     )
 
 
-def _column(column: Column, parquet_type: str) -> DatasetColumn:
+def _column(column: Column, parquet_type: ParquetType) -> DatasetColumn:
     roles = ["dimension"] * column.is_dimension + ["measure"] * column.is_measure
     return DatasetColumn(
         name=column.file_name,
@@ -59,7 +60,7 @@ def footer_text(dataset: Dataset) -> str:
         _known(
             name=column.name,
             data_type=column.data_type,
-            parquet_type=column.parquet_type,
+            parquet_type=str(column.parquet_type),
             nullable=column.nullable,
             key=column.key,
             description=column.description,
@@ -116,7 +117,7 @@ def _column_read(described: dict[str, Any]) -> DatasetColumn:
     return DatasetColumn(
         name=str(described["name"]),
         data_type=str(described["data_type"]),
-        parquet_type=str(described["parquet_type"]),
+        parquet_type=ParquetType.parse(str(described["parquet_type"])),
         nullable=bool(described["nullable"]),
         key=described.get("key"),
         description=described.get("description"),

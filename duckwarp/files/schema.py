@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,32 +18,32 @@ import nanoarrow as na
 from nanoarrow.ipc import StreamWriter
 
 from duckwarp.model.column import Column
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.results import Loss
 
 ARROW_SCHEMA_KEY = "ARROW:schema"
 FIELD_KEY = "duckwarp"  # of a field's metadata that are for programs
 
-# DuckDB's type → Arrow's, as pyarrow derives it from what DuckDB writes. UUID and JSON are given
+# Arrow's type of each kind, as pyarrow derives it from what DuckDB writes. UUID and JSON are given
 # as what they are stored as: pyarrow 21 and later makes its own types of the file's annotations
 # then, and earlier ones leave them alone, as both do without a schema.
 _TYPES = {
-    "BOOLEAN": na.bool_(),
-    "SMALLINT": na.int16(),
-    "INTEGER": na.int32(),
-    "BIGINT": na.int64(),
-    "UINTEGER": na.uint32(),
-    "FLOAT": na.float32(),
-    "DOUBLE": na.float64(),
-    "VARCHAR": na.string(),
-    "BLOB": na.binary(),
-    "UUID": na.fixed_size_binary(16),
-    "DATE": na.date32(),
-    "TIME": na.time64("us"),
-    "TIMESTAMP": na.timestamp("us"),
-    "TIMESTAMP WITH TIME ZONE": na.timestamp("us", "UTC"),
+    Kind.BOOLEAN: na.bool_(),
+    Kind.SMALLINT: na.int16(),
+    Kind.INTEGER: na.int32(),
+    Kind.BIGINT: na.int64(),
+    Kind.UINTEGER: na.uint32(),
+    Kind.FLOAT: na.float32(),
+    Kind.DOUBLE: na.float64(),
+    Kind.VARCHAR: na.string(),
+    Kind.JSON: na.string(),
+    Kind.BLOB: na.binary(),
+    Kind.UUID: na.fixed_size_binary(16),
+    Kind.DATE: na.date32(),
+    Kind.TIME: na.time64("us"),
+    Kind.TIMESTAMP: na.timestamp("us"),
+    Kind.TIMESTAMPTZ: na.timestamp("us", "UTC"),
 }
-_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
-_LIST_SUFFIX = "[]"
 _LIST_ELEMENT = "element"  # what DuckDB calls it
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -53,13 +52,13 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 class FieldFacts:
     """A column as its field's metadata tells it.
 
-    `duckdb_type` is what it is written as. `losses` and `note` are those of its form: what the file
-    does not keep, and what a reader should know besides. `unmarked_json` says that its text is
-    JSON and not marked as such.
+    `type` is what it is written as. `losses` and `note` are those of its form: what the file does
+    not keep, and what a reader should know besides. `unmarked_json` says that its text is JSON and
+    not marked as such.
     """
 
     column: Column
-    duckdb_type: str
+    type: ParquetType
     losses: tuple[Loss, ...] = ()
     note: str | None = None
     unmarked_json: bool = False
@@ -83,22 +82,21 @@ def arrow_schema(fields: Sequence[FieldFacts], footer_keys: Iterable[tuple[str, 
 
 def _field(facts: FieldFacts) -> na.Schema:
     return na.Schema(
-        _arrow_type(facts.duckdb_type), name=facts.column.file_name, metadata=_metadata(facts)
+        _arrow_type(facts.type), name=facts.column.file_name, metadata=_metadata(facts)
     )
 
 
-def _arrow_type(duckdb_type: str) -> na.Schema:
-    if duckdb_type.endswith(_LIST_SUFFIX):
-        element = _arrow_type(duckdb_type.removesuffix(_LIST_SUFFIX))
+def _arrow_type(parquet_type: ParquetType) -> na.Schema:
+    if parquet_type.is_list:
+        element = _arrow_type(parquet_type.element)
         # nanoarrow's own lists call it otherwise.
         named = {_LIST_ELEMENT: na.c_schema(element)}
         return na.Schema(na.c_schema(na.list_(element)).modify(children=named))
-    decimal = _DECIMAL.fullmatch(duckdb_type)
-    if decimal:
-        return na.decimal128(int(decimal[1]), int(decimal[2]))
-    if duckdb_type not in _TYPES:
-        raise ValueError(f"no Arrow type is known for DuckDB's {duckdb_type}")
-    return _TYPES[duckdb_type]
+    if parquet_type.kind is Kind.DECIMAL and parquet_type.precision:
+        return na.decimal128(parquet_type.precision, parquet_type.scale)
+    if parquet_type.kind not in _TYPES:
+        raise ValueError(f"no Arrow type is known for {parquet_type}")
+    return _TYPES[parquet_type.kind]
 
 
 def _metadata(facts: FieldFacts) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from duckwarp.model.parquet_type import ParquetType
+
 # The file in a folder that lists its datasets; no source has such a code.
 CATALOG = "catalog.parquet"
 
@@ -18,7 +20,7 @@ class DatasetColumn:
 
     name: str
     data_type: str
-    parquet_type: str
+    parquet_type: ParquetType
     nullable: bool = True
     key: int | None = None
     description: str | None = None

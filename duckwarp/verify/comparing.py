@@ -7,34 +7,31 @@ the table. docs/verify.md lists those types.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 
 from duckwarp.engine import geo, numbers
 from duckwarp.engine.measure import ELEMENT_ALIAS, LOWER_BOUNDS_LOST, is_numeric, reference
 from duckwarp.engine.measure import specials_of as special_kinds
-from duckwarp.engine.numbers import DecimalType
 from duckwarp.engine.types import COMPOSITE, filled, rule_for
 from duckwarp.model.column import Column
+from duckwarp.model.parquet_type import FLOATS, INTEGERS, Kind
 from duckwarp.model.pg_type import PgType, ServerTraits
 from duckwarp.verify.contents import FileColumn
 from duckwarp.verify.filetext import text_in_duckdb
 
-_DECIMAL = re.compile(r"DECIMAL\((\d+),(-?\d+)\)")
-_WHOLE = frozenset({"SMALLINT", "INTEGER", "BIGINT", "UINTEGER"})
 # Built-in types whose values compare alike on both sides, with the file's types that hold them.
 _TYPED = {
-    "int2": _WHOLE,
-    "int4": _WHOLE,
-    "int8": _WHOLE,
-    "oid": _WHOLE,
-    "float4": {"FLOAT"},
-    "float8": {"DOUBLE"},
-    "date": {"DATE"},
-    "timestamp": {"TIMESTAMP"},
-    "timestamptz": {"TIMESTAMP WITH TIME ZONE"},
-    "time": {"TIME"},
+    "int2": INTEGERS,
+    "int4": INTEGERS,
+    "int8": INTEGERS,
+    "oid": INTEGERS,
+    "float4": {Kind.FLOAT},
+    "float8": {Kind.DOUBLE},
+    "date": {Kind.DATE},
+    "timestamp": {Kind.TIMESTAMP},
+    "timestamptz": {Kind.TIMESTAMPTZ},
+    "time": {Kind.TIME},
 }
 _MOMENTS = frozenset({"date", "timestamp", "timestamptz", "time"})
 # Types whose cast to text is their output function, and quicker to ask for.
@@ -83,18 +80,18 @@ def comparison(column: Column, file: FileColumn, traits: ServerTraits) -> Compar
     """How `column` of the table is compared with the file's column of the same name."""
     pg_type, typmod = column.pg_type.resolved(column.typmod)
     source = reference(column, pg_type)
-    decimal = _DECIMAL.fullmatch(file.kind)
-    if decimal and is_numeric(pg_type):
-        return _number(column, file, traits, DecimalType(int(decimal[1]), int(decimal[2])))
-    if pg_type.builtin and pg_type.kind == "base" and file.kind in _TYPED.get(pg_type.name, ()):
+    kind = Kind.OTHER if file.type.is_list else file.type.kind
+    if kind is Kind.DECIMAL and is_numeric(pg_type):
+        return _number(column, file, traits)
+    if pg_type.builtin and pg_type.kind == "base" and kind in _TYPED.get(pg_type.name, ()):
         return Comparison(
             name=column.name,
             value=source,
             text="{v}::pg_catalog.text",
-            file_text=text_in_duckdb(file.kind),
+            file_text=text_in_duckdb(file.type),
             order=Order.MOMENT if pg_type.name in _MOMENTS else Order.NUMBER,
             special=_not_kept(file, pg_type, typmod, traits, "{v}"),
-            is_float=file.kind in ("FLOAT", "DOUBLE"),
+            is_float=kind in FLOATS,
         )
     if pg_type.kind == "array":
         text = _array_text(pg_type, typmod, source, file, traits)
@@ -104,23 +101,21 @@ def comparison(column: Column, file: FileColumn, traits: ServerTraits) -> Compar
         name=column.name,
         value=f'({text}) COLLATE "C"',
         text="{v}",
-        file_text=text_in_duckdb(file.kind),
+        file_text=text_in_duckdb(file.type),
         order=Order.TEXT,
     )
 
 
-def _number(
-    column: Column, file: FileColumn, traits: ServerTraits, decimal: DecimalType
-) -> Comparison:
+def _number(column: Column, file: FileColumn, traits: ServerTraits) -> Comparison:
     """A DECIMAL: as it is declared, or without the zeros that its scale adds or leaves out."""
     pg_type, typmod = column.pg_type.resolved(column.typmod)
     source = reference(column, pg_type)
-    declared = numbers.declares(pg_type, typmod, decimal)
+    declared = numbers.declares(pg_type, typmod, file.type)
     return Comparison(
         name=column.name,
         value=_plain_number(pg_type, source),
         text="{v}::pg_catalog.text" if declared else _trimmed("{v}", traits),
-        file_text=text_in_duckdb(file.kind, all_digits=declared),
+        file_text=text_in_duckdb(file.type, all_digits=declared),
         order=Order.NUMBER,
         special=_not_kept(file, pg_type, typmod, traits, "{v}"),
     )
@@ -177,7 +172,7 @@ def _is_as_exported(pg_type: PgType, file: FileColumn, traits: ServerTraits) -> 
     if pg_type.extension == "hstore":
         return pg_type.name == "hstore"
     if geo.is_geo(pg_type):
-        return file.kind.startswith("BLOB")
+        return file.type.kind is Kind.BLOB
     return pg_type.builtin and pg_type.name == "char" and traits.version < _ESCAPED_CHAR_SINCE
 
 
@@ -190,8 +185,8 @@ def _array_text(
 ) -> str:
     assert array.element is not None
     element, element_typmod = array.element.resolved(typmod)
-    if not file.kind.endswith("[]"):
-        if file.kind != "JSON" and not file.unmarked_json:
+    if not file.type.is_list:
+        if file.type.kind is not Kind.JSON and not file.unmarked_json:
             return _own_text(source)
         is_money = element.builtin and element.name == "money"
         plain = f"{source}::pg_catalog.numeric[]" if is_money else source
@@ -215,7 +210,7 @@ def _element_text(
 
     The delimiter of arrays of boxes, and perhaps of an extension's types, is not a comma.
     """
-    if is_numeric(element) and file.kind.startswith("DECIMAL"):
+    if is_numeric(element) and file.type.kind is Kind.DECIMAL:
         text = _trimmed(_plain_number(element, ELEMENT_ALIAS), traits)
     elif _is_as_exported(element, file, traits) or element.kind == "composite":
         text = _scalar_text(element, ELEMENT_ALIAS, file, traits)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from duckwarp.files.opening import describe_error, open_regular
 from duckwarp.model.errors import FileUnreadable, quote_error
+from duckwarp.model.parquet_type import Kind, ParquetType
 
 # A batch of rows in memory, and the most rows in one: half a row group of an ordinary table.
 BATCH_BYTES = 16_000_000
@@ -30,26 +31,26 @@ DESCRIPTION_KEY = b"duckwarp"
 DESCRIPTION_FORMAT = 1
 
 _PLAIN = {
-    "bool": "BOOLEAN",
-    "int8": "TINYINT",
-    "int16": "SMALLINT",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "uint8": "UTINYINT",
-    "uint16": "USMALLINT",
-    "uint32": "UINTEGER",
-    "uint64": "UBIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "string": "VARCHAR",
-    "large_string": "VARCHAR",
-    "binary": "BLOB",
-    "large_binary": "BLOB",
-    "fixed_size_binary[16]": "UUID",
-    "date32[day]": "DATE",
-    "time64[us]": "TIME",
-    "timestamp[us]": "TIMESTAMP",
-    "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
+    "bool": Kind.BOOLEAN,
+    "int8": Kind.TINYINT,
+    "int16": Kind.SMALLINT,
+    "int32": Kind.INTEGER,
+    "int64": Kind.BIGINT,
+    "uint8": Kind.UTINYINT,
+    "uint16": Kind.USMALLINT,
+    "uint32": Kind.UINTEGER,
+    "uint64": Kind.UBIGINT,
+    "float": Kind.FLOAT,
+    "double": Kind.DOUBLE,
+    "string": Kind.VARCHAR,
+    "large_string": Kind.VARCHAR,
+    "binary": Kind.BLOB,
+    "large_binary": Kind.BLOB,
+    "fixed_size_binary[16]": Kind.UUID,
+    "date32[day]": Kind.DATE,
+    "time64[us]": Kind.TIME,
+    "timestamp[us]": Kind.TIMESTAMP,
+    "timestamp[us, tz=UTC]": Kind.TIMESTAMPTZ,
 }
 
 
@@ -57,14 +58,13 @@ _PLAIN = {
 class FileColumn:
     """One column of a file.
 
-    `kind` is DuckDB's name of its type, with JSON for text that is marked as such; a type that no
-    export writes keeps Arrow's name. `not_kept` is what its field says was not kept: how many
-    values of each kind, or None where it does not say how many. `unmarked_json` says that its text
-    is JSON.
+    A type that no export writes has Arrow's name. `not_kept` is what its field says was not kept:
+    how many values of each kind, or None where it does not say how many. `unmarked_json` says that
+    its text is JSON.
     """
 
     name: str
-    kind: str
+    type: ParquetType
     postgres_type: str | None = None
     not_kept: Mapping[str, int] | None = field(default_factory=dict)
     unmarked_json: bool = False
@@ -167,28 +167,32 @@ def _column(column: pa.Field, logical: str) -> FileColumn:
     known = column.metadata or {}
     data = _read_json(known.get(DESCRIPTION_KEY))
     postgres_type = known.get(b"postgres_type")
-    kind = _kind(column.type)
+    found = _type(column.type)
+    is_json = found == ParquetType(Kind.VARCHAR) and logical == "JSON"
     not_kept = data.get("not_kept")
     if not isinstance(not_kept, dict):
         # With the words alone it has lost something, and does not say how much of what.
         not_kept = None if b"not_kept" in known else {}
     return FileColumn(
         name=column.name,
-        kind="JSON" if kind == "VARCHAR" and logical == "JSON" else kind,
+        type=ParquetType(Kind.JSON) if is_json else found,
         postgres_type=None if postgres_type is None else postgres_type.decode(),
         not_kept=not_kept,
         unmarked_json=bool(data.get("unmarked_json")),
     )
 
 
-def _kind(data_type: pa.DataType) -> str:
+def _type(data_type: pa.DataType) -> ParquetType:
     if isinstance(data_type, pa.BaseExtensionType):
         data_type = data_type.storage_type
     if pa.types.is_decimal(data_type):
-        return f"DECIMAL({data_type.precision},{data_type.scale})"
+        return ParquetType(Kind.DECIMAL, data_type.precision, data_type.scale)
     if pa.types.is_list(data_type) or pa.types.is_large_list(data_type):
-        return f"{_kind(data_type.value_type)}[]"
-    return _PLAIN.get(str(data_type), str(data_type))
+        element = _type(data_type.value_type)
+        if not element.is_list:
+            return element.list
+    name = str(data_type)
+    return ParquetType(_PLAIN[name]) if name in _PLAIN else ParquetType(Kind.OTHER, name=name)
 
 
 def _described(keys: Mapping[bytes, bytes]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ text that PostgreSQL's output functions give under a run's settings.
 
 from __future__ import annotations
 
+from duckwarp.model.parquet_type import Kind, ParquetType
+
 # Values are written out by DuckDB as PostgreSQL does, but for: years before 1 ("(BC)" in the
 # middle), floats (".0" at the end, and digits where PostgreSQL has an exponent already), decimals
 # below 1 without a leading zero, and whatever is not text at all.
@@ -49,31 +51,31 @@ MACROS = (
 )
 
 _TEXTS = {
-    "VARCHAR": "{d}",
-    "JSON": "{d}",
+    Kind.VARCHAR: "{d}",
+    Kind.JSON: "{d}",
     # PostgreSQL has an exponent from 1e+15 on, and from 1e+06 on where there are 4 bytes.
-    "FLOAT": "float_text({d}, 6)",
-    "DOUBLE": "float_text({d}, 15)",
-    "BLOB": r"'\x' || lower(hex({d}))",
-    "UUID": "uuid_text(lower(hex({d})))",
-    "DATE": "moment_text({d}::VARCHAR, '')",
-    "TIMESTAMP": "moment_text({d}::VARCHAR, '')",
+    Kind.FLOAT: "float_text({d}, 6)",
+    Kind.DOUBLE: "float_text({d}, 15)",
+    Kind.BLOB: r"'\x' || lower(hex({d}))",
+    Kind.UUID: "uuid_text(lower(hex({d})))",
+    Kind.DATE: "moment_text({d}::VARCHAR, '')",
+    Kind.TIMESTAMP: "moment_text({d}::VARCHAR, '')",
     # As a TIMESTAMP, so that the time zone of the process has no part in it.
-    "TIMESTAMP WITH TIME ZONE": "moment_text(make_timestamp(epoch_us({d}))::VARCHAR, '+00')",
+    Kind.TIMESTAMPTZ: "moment_text(make_timestamp(epoch_us({d}))::VARCHAR, '+00')",
 }
 
 
-def text_in_duckdb(kind: str, *, all_digits: bool = False) -> str:
-    """DuckDB's expression over `{d}` for PostgreSQL's text of a value of this kind of column.
+def text_in_duckdb(parquet_type: ParquetType, *, all_digits: bool = False) -> str:
+    """DuckDB's expression over `{d}` for PostgreSQL's text of a value of this type.
 
     A DECIMAL loses the zeros that it does not need, unless `all_digits` are wanted.
     """
-    if kind.endswith("[]"):
-        element = kind.removesuffix("[]")
+    if parquet_type.is_list:
         # Within an array, PostgreSQL writes booleans as their output function does.
-        text = "left({d}::VARCHAR, 1)" if element == "BOOLEAN" else text_in_duckdb(element)
+        is_boolean = parquet_type.kind is Kind.BOOLEAN
+        text = "left({d}::VARCHAR, 1)" if is_boolean else text_in_duckdb(parquet_type.element)
         each = text.replace("{d}", "x")
         return f"array_text(list_transform({{d}}, lambda x: {each}))"
-    if kind.startswith("DECIMAL"):
+    if parquet_type.kind is Kind.DECIMAL:
         return "with_zero({d}::VARCHAR)" if all_digits else "trimmed(with_zero({d}::VARCHAR))"
-    return _TEXTS.get(kind, "{d}::VARCHAR")
+    return _TEXTS.get(parquet_type.kind, "{d}::VARCHAR")

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from duckwarp.engine.batches import Asker
+from duckwarp.model.parquet_type import FLOATS
 from duckwarp.verify.contents import Contents, FileColumn
-
-_FLOATS = frozenset({"FLOAT", "DOUBLE"})
 
 
 def rows_out_of_order(contents: Contents, asker: Asker, order_by: Sequence[str]) -> int:
@@ -49,14 +48,10 @@ def _neighbours(table: pa.Table, places: Sequence[int]) -> pa.Table:
 
 def _keys(name: str, column: FileColumn) -> list[str]:
     """What a value is compared by: zeros tie, and the sign decides between them."""
-    templates = ["{x} + 0", "NOT signbit({x})"] if _element(column.kind) in _FLOATS else ["{x}"]
-    if not column.kind.endswith("[]") or len(templates) == 1:
+    templates = ["{x} + 0", "NOT signbit({x})"] if column.type.kind in FLOATS else ["{x}"]
+    if not column.type.is_list or len(templates) == 1:
         return [template.replace("{x}", name) for template in templates]
     return [
         f"list_transform({name}, lambda x: {template.replace('{x}', 'x')})"
         for template in templates
     ]
-
-
-def _element(kind: str) -> str:
-    return kind.removesuffix("[]")

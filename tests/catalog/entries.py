@@ -7,6 +7,7 @@ from typing import Any
 
 from duckwarp.catalog.entry import Circumstances, Entry
 from duckwarp.model.dataset import Dataset, DatasetColumn
+from duckwarp.model.parquet_type import ParquetType
 from duckwarp.model.results import ColumnStatistics
 
 Described = tuple[DatasetColumn, ColumnStatistics]
@@ -23,8 +24,9 @@ def column(
 ) -> Described:
     """A column and the statistics of it."""
     statistics = ColumnStatistics(null_count=nulls, minimum=low, maximum=high)
-    kept = {"data_type": "integer"} | known
-    return DatasetColumn(name=name, parquet_type=parquet_type, **kept), statistics
+    kept: dict[str, Any] = {"data_type": "integer"} | known
+    kept["parquet_type"] = ParquetType.parse(parquet_type)
+    return DatasetColumn(name=name, **kept), statistics
 
 
 def entry(code: str = "sample", columns: Sequence[Described] = (), **known: Any) -> Entry:

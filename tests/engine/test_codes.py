@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -19,13 +20,19 @@ from duckwarp.engine.codes import (
     coded_texts,
     may_have_codes,
 )
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.plan import explain
 from duckwarp.engine.statements import copy_statement
 from duckwarp.files.quoting import literal
+from duckwarp.model.parquet_type import ParquetType
 from tests.engine.test_plan import integer, plan_for, relation, text
 
-TEXT = Form(select="r.v", duckdb_type="VARCHAR")
+
+def form(parquet_type: str, **values: Any) -> ColumnForm:
+    return ColumnForm(**({"select": "r.v", "type": ParquetType.parse(parquet_type)} | values))
+
+
+TEXT = form("VARCHAR")
 
 
 def sampled(text: str, rows: int = 10, *, position: int = 1, several: bool = True) -> SampledText:
@@ -93,15 +100,14 @@ class TestWhichTexts:
         ("form", "want"),
         [
             pytest.param(TEXT, True, id="text"),
-            pytest.param(Form(select="", duckdb_type="BLOB"), False, id="bytes"),
-            pytest.param(Form(select="", duckdb_type="VARCHAR[]"), False, id="a list"),
-            pytest.param(Form(select="", duckdb_type="DATE"), False, id="a date"),
-            pytest.param(
-                Form(select="", duckdb_type="VARCHAR", order=("f({d})",)), False, id="other keys"
-            ),
+            pytest.param(form("BLOB"), False, id="bytes"),
+            pytest.param(form("VARCHAR[]"), False, id="a list"),
+            pytest.param(form("DATE"), False, id="a date"),
+            pytest.param(form("JSON"), True, id="JSON"),
+            pytest.param(form("VARCHAR", order=("f({d})",)), False, id="other keys"),
         ],
     )
-    def test_texts_alone_have_codes(self, form: Form, want: bool) -> None:
+    def test_texts_alone_have_codes(self, form: ColumnForm, want: bool) -> None:
         assert may_have_codes(form) is want
 
 

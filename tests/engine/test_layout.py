@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.layout import (
     DUCKDB_SORT_MIN_BYTES,
     DUCKDB_SORT_ROW_BYTES,
@@ -27,12 +27,12 @@ from duckwarp.engine.layout import (
     RowSizes,
     connections_for,
     frugal,
-    is_variable,
     layout_of,
     max_text_bytes,
     ranges_of,
     row_group_rows,
 )
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import Relation, RelationKind
 from duckwarp.model.settings import MIN_MEMORY_BYTES, Order, Settings, SortIn
@@ -41,8 +41,8 @@ MB = 1_000_000
 VECTOR = 2_048
 MOST = 122_880
 BLOCK_BYTES = 8192
-INTEGER = Form(select="n", duckdb_type="INTEGER", width_bytes=4)
-TEXT = Form(select="t", duckdb_type="VARCHAR", width_bytes=24)
+INTEGER = ColumnForm(select="n", type=ParquetType(Kind.INTEGER), width_bytes=4)
+TEXT = ColumnForm(select="t", type=ParquetType(Kind.VARCHAR), width_bytes=24)
 # More text than row groups are made for without counting.
 MANY = max_text_bytes([INTEGER, TEXT]) + 1
 
@@ -82,7 +82,7 @@ def sizes(*, rows: int = 100_000, each: int = 100, longest: int | None = None) -
 
 
 def layout(
-    forms: Sequence[Form] = (INTEGER, TEXT),
+    forms: Sequence[ColumnForm] = (INTEGER, TEXT),
     *,
     of: Relation | None = None,
     within: Resources | None = None,
@@ -141,7 +141,7 @@ class TestRowGroups:
         ],
     )
     def test_the_length_is_counted_where_a_row_is_longer_than_its_types_let_expect(
-        self, forms: list[Form], counted: RowSizes | None, want: int
+        self, forms: list[ColumnForm], counted: RowSizes | None, want: int
     ) -> None:
         assert layout(forms, counted=counted).row_group_rows == want
 
@@ -154,7 +154,7 @@ class TestRowGroups:
         ],
     )
     def test_a_row_with_more_text_than_reckoned_with_stops_the_copy(
-        self, forms: list[Form], counted: RowSizes | None, is_limited: bool
+        self, forms: list[ColumnForm], counted: RowSizes | None, is_limited: bool
     ) -> None:
         limit = layout(forms, counted=counted).max_text_bytes
         assert limit == (max_text_bytes(forms) if is_limited else None)
@@ -169,16 +169,6 @@ class TestRowGroups:
         assert most_bytes <= MAX_ROW_GROUP_BYTES or rows == VECTOR
         # What the types let expect always passes.
         assert max_text_bytes(forms) >= texts * 24
-
-    @pytest.mark.parametrize(
-        ("duckdb_type", "want"),
-        [
-            *[(each, True) for each in ("VARCHAR", "BLOB", "INTEGER[]", "VARCHAR[]", "BLOB[]")],
-            *[(each, False) for each in ("INTEGER", "DECIMAL(18,2)", "UUID", "TIMESTAMP", "TIME")],
-        ],
-    )
-    def test_text_bytes_and_lists_are_of_any_length(self, duckdb_type: str, want: bool) -> None:
-        assert is_variable(Form(select="v", duckdb_type=duckdb_type)) is want
 
 
 class TestRowSizes:
@@ -397,7 +387,7 @@ class TestWhatTheBytesDependOn:
         ids=["not counted", "short", "longer", "long", "huge"],
     )
     def test_neither_memory_nor_machine_nor_choices_decide_row_groups_and_reader(
-        self, forms: list[Form], counted: RowSizes | None
+        self, forms: list[ColumnForm], counted: RowSizes | None
     ) -> None:
         found = set()
         for (within, memory_bytes), sort_in in itertools.product(self.MACHINES, SortIn):
@@ -408,7 +398,9 @@ class TestWhatTheBytesDependOn:
         assert len(found) == 1
 
     @pytest.mark.parametrize("forms", [[INTEGER, TEXT], [TEXT] * 60, [TEXT] * 400, [TEXT] * 1600])
-    def test_nor_whether_rows_were_counted_of_which_none_is_long(self, forms: list[Form]) -> None:
+    def test_nor_whether_rows_were_counted_of_which_none_is_long(
+        self, forms: list[ColumnForm]
+    ) -> None:
         without = layout(forms)
         assert without.max_text_bytes is not None
         for each in (0, 1, without.max_text_bytes):

@@ -9,26 +9,27 @@ from typing import Any
 import duckdb
 import pytest
 
-from duckwarp.engine.form import Form
-from duckwarp.engine.layout import is_variable, long_row_bytes
+from duckwarp.engine.column_form import ColumnForm
+from duckwarp.engine.layout import long_row_bytes
 from duckwarp.engine.lengths import LENGTHS, UTF8_ENCODINGS, lengths_query
 from duckwarp.engine.plan import ExportPlan
 from duckwarp.engine.session import extension_path
 from duckwarp.engine.statements import received_length, server_query
 from duckwarp.export.preview import plan_export
 from duckwarp.files.quoting import literal
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.settings import Settings
 from duckwarp.model.source import Selection
 from tests.conftest import DatabaseMaker
 from tests.support import Database, dsn_with
 
-TEXT = Form(select="r.s", duckdb_type="VARCHAR")
-BYTES = Form(select="r.b", duckdb_type="BLOB")
-NUMBER = Form(select="r.n", duckdb_type="INTEGER")
+TEXT = ColumnForm(select="r.s", type=ParquetType(Kind.VARCHAR))
+BYTES = ColumnForm(select="r.b", type=ParquetType(Kind.BLOB))
+NUMBER = ColumnForm(select="r.n", type=ParquetType(Kind.INTEGER))
 
 
 def counted(
-    database: Database, *forms: Form, relation: str = "t", **choices: Any
+    database: Database, *forms: ColumnForm, relation: str = "t", **choices: Any
 ) -> dict[str, int]:
     """What the query gives, by name; 0 for NULL."""
     query = lengths_query(forms, relation, **({"in_utf8": True} | choices))
@@ -167,7 +168,7 @@ def lengths_in_duckdb(plan: ExportPlan, database: Database) -> dict[int, int]:
     lengths = " + ".join(
         f"coalesce({received_length(plan, column).replace('{d}', f'c{n}')}, 0)"
         for n, column in enumerate(plan.columns, start=1)
-        if is_variable(column.form)
+        if column.form.type.is_variable
     )
     with attached(database) as connection:
         rows = connection.execute(
@@ -190,7 +191,7 @@ class TestBothSides:
         [planned] = plan_export(Selection(tables=("public.t",)), settings)
         assert planned.plan is not None
         forms = [column.form for column in planned.plan.columns]
-        assert sum(map(is_variable, forms)) > 20
+        assert sum(form.type.is_variable for form in forms) > 20
         got = lengths_in_duckdb(planned.plan, database)
         assert sorted(got) == [*range(1, len(ROWS) + 1)]
         assert got[1] == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from duckwarp.engine.form import Form
+from duckwarp.engine.column_form import ColumnForm
 from duckwarp.engine.layout import RANGE_MIN_BYTES, Resources, layout_of
 from duckwarp.engine.plan import (
     ExportPlan,
@@ -18,6 +18,7 @@ from duckwarp.engine.plan import (
 )
 from duckwarp.engine.statements import copy_statement, server_query, vector_streams
 from duckwarp.files.quoting import identifier, literal
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.pg_type import ServerTraits
 from duckwarp.model.relation import Relation, RelationKind
 from duckwarp.model.results import Loss
@@ -73,7 +74,8 @@ def statement_of(plan: ExportPlan, path: str = "x") -> str:
 
 
 def integer(name: str, **values: Any) -> PlannedColumn:
-    form = Form(**({"select": f"r.{identifier(name)}", "duckdb_type": "INTEGER"} | values))
+    kind = ParquetType(Kind.INTEGER)
+    form = ColumnForm(**({"select": f"r.{identifier(name)}", "type": kind} | values))
     return PlannedColumn(name=name, form=form)
 
 
@@ -186,8 +188,8 @@ class TestStatements:
         assert " ORDER BY " not in server_query(plan, plan.ranges[0])
 
 
-def text(name: str, duckdb_type: str = "VARCHAR", **values: Any) -> PlannedColumn:
-    return integer(name, **({"duckdb_type": duckdb_type, "width_bytes": 32} | values))
+def text(name: str, parquet_type: str = "VARCHAR", **values: Any) -> PlannedColumn:
+    return integer(name, **({"type": ParquetType.parse(parquet_type), "width_bytes": 32} | values))
 
 
 class TestTheServersSort:
@@ -217,7 +219,7 @@ class TestTheServersSort:
                 id="text of an encoding in another order by its bytes in UTF-8",
             ),
             pytest.param(
-                integer("v", duckdb_type="DOUBLE", signed_zeros=True), "UTF8", 'r."v" AS c1',
+                text("v", "DOUBLE", signed_zeros=True), "UTF8", 'r."v" AS c1',
                 "1, ((r.\"v\")::pg_catalog.text <> '-0')",
                 id="-0.0 before 0.0",
             ),
@@ -255,7 +257,10 @@ class TestData:
 
     def test_a_plan_says_in_words_what_it_does(self) -> None:
         loss = Loss(column="b", kind="NaN", count=2, outcome="written as NULL")
-        columns = (integer("a"), integer("b", obvious=False, losses=(loss,), json=True))
+        columns = (
+            integer("a"),
+            integer("b", type=ParquetType(Kind.UUID), obvious=False, losses=(loss,)),
+        )
         plan = plan_for(*columns, relation=relation())
         assert explain(plan) == [
             "read s.t in one snapshot over 2 connections, each a range of pages",
@@ -263,7 +268,7 @@ class TestData:
             "sort in DuckDB: all rows fit into memory",
             "row groups of 122,880 rows, of about 16 bytes each (by their types)",
             "write c.parquet (snappy)",
-            'column "b" as JSON',
+            'column "b" as UUID',
             "b: 2 values (NaN) written as NULL",
         ]
         assert plan.losses == (loss,)

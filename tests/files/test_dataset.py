@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from duckwarp.files.dataset import dataset_of, footer_text, read_footer_text
 from duckwarp.model.column import Column
 from duckwarp.model.dataset import Dataset, DatasetColumn
+from duckwarp.model.parquet_type import Kind, ParquetType
 from duckwarp.model.settings import Order
 from duckwarp.model.source import Source
 from tests.files.test_markdown import PG_TEXT
@@ -22,7 +23,7 @@ COLUMNS = st.builds(
     DatasetColumn,
     name=TEXT.filter(bool),
     data_type=TEXT.filter(bool),
-    parquet_type=TEXT.filter(bool),
+    parquet_type=TEXT.filter(bool).map(ParquetType.parse),
     nullable=st.booleans(),
     key=st.integers(1, 9) | st.none(),
     description=KNOWN,
@@ -98,10 +99,10 @@ def test_the_order_is_that_of_the_columns_that_are_sorted(
         for n, name in enumerate(("a", "b"), start=1)
     ]
     source = Source(code="c", name="C", schema="s", table="t")
-    dataset = dataset_of(source, columns, ("VARCHAR", "JSON"), order)
+    dataset = dataset_of(source, columns, list(map(ParquetType.parse, ("VARCHAR", "JSON"))), order)
     assert dataset.order_by == want
     assert dataset.primary_key == ("b", "a")
-    assert [column.parquet_type for column in dataset.columns] == ["VARCHAR", "JSON"]
+    assert [str(column.parquet_type) for column in dataset.columns] == ["VARCHAR", "JSON"]
 
 
 @pytest.mark.parametrize(
@@ -125,4 +126,5 @@ def test_a_column_has_the_role_that_the_registry_gives_it(
         is_measure=measure,
     )
     source = Source(code="c", name="C", schema="s", table="t")
-    assert dataset_of(source, [column], ["VARCHAR"], Order.ALL).columns[0].role == want
+    dataset = dataset_of(source, [column], [ParquetType(Kind.VARCHAR)], Order.ALL)
+    assert dataset.columns[0].role == want

@@ -1,29 +1,12 @@
-"""`Form`: how one column is written, as plain data. `forms.py` and `arrays.py` make it."""
+"""`ColumnForm`: how one column is written, as plain data. `forms.py` makes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from duckwarp.engine.geo import GeoColumn
+from duckwarp.model.parquet_type import ParquetType
 from duckwarp.model.results import Loss
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoColumn:
-    """The reference system of a column of geometries.
-
-    `srid` is 0 where none is known, the smallest where there are `several`. `spherical` says that
-    edges are arcs on the globe.
-    """
-
-    srid: int
-    several: bool
-    spherical: bool
-
-    @property
-    def note(self) -> str:
-        """The reference system in words."""
-        known = f"SRID {self.srid}" if self.srid else "SRID unknown"
-        return f"{known} and others" if self.several else known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +34,11 @@ class Unguarded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class ColumnForm:
     """How one column is written: a row of the type map made concrete.
 
-    `select` is complete SQL for PostgreSQL; `value` and `order` are templates over `{d}`. `raw` and
+    `select` is complete SQL for PostgreSQL, `type` what the file has; `value` and `order` are
+    templates over `{d}`, and JSON is text until it is written. `raw` and
     `unguarded` are what may be read in its place where DuckDB reads and sorts it, the latter of a
     number that is guarded against NaN alone. `casts` are the types that `select` casts the value
     itself to, None where it does more than that. `losses` says what the file does not keep, `note`
@@ -65,13 +49,12 @@ class Form:
     """
 
     select: str
-    duckdb_type: str
+    type: ParquetType
     raw: Raw | None = None
     unguarded: Unguarded | None = None
     casts: tuple[str, ...] | None = None
     value: str = "{d}"
     order: tuple[str, ...] = ()
-    json: bool = False
     obvious: bool = True
     width_bytes: int = 8
     losses: tuple[Loss, ...] = ()
@@ -79,11 +62,6 @@ class Form:
     signed_zeros: bool = False
     unmarked_json: bool = False
     geo: GeoColumn | None = None
-
-    @property
-    def shown_type(self) -> str:
-        """The type in the file as a person writes it."""
-        return "JSON" if self.json else self.duckdb_type
 
     @property
     def notes(self) -> tuple[str, ...]:
