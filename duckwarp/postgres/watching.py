@@ -107,8 +107,10 @@ class Watch:
     def hurrying(self) -> Iterator[None]:
         """Let what the block waits for last a few seconds only."""
         timer = self._shut_in(CLEANING_SECONDS, _NOT_ENDED)
-        yield
-        timer.cancel()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def end_at(self, moment: float) -> None:
         """Shut the sockets a few seconds after this moment of the monotonic clock."""
@@ -138,7 +140,7 @@ class Watch:
         quiet = self._quiet_seconds(now)
         if quiet < self._idle_seconds / 2:
             if self._is_looking:
-                self._is_looking = False
+                self._is_looking, self._signs = False, None
                 self.stop_looking()
             return
         self._is_looking = True
