@@ -21,6 +21,7 @@ from duckwarp.engine.layout import (
     MAX_ROW_GROUP_BYTES,
     RANGE_MIN_BYTES,
     ROW_GROUP_BYTES,
+    WIDE_SORT_SHARE,
     Layout,
     Reader,
     Resources,
@@ -228,6 +229,8 @@ class TestReader:
 
 SMALL = relation(size_bytes=int(300 * MB * IN_MEMORY_SHARE))
 LARGE = relation(size_bytes=int(300 * MB * IN_MEMORY_SHARE) + 1)
+# Too large for wide rows in memory.
+LARGER = relation(size_bytes=int(300 * MB * WIDE_SORT_SHARE) + 1)
 WIDE = [INTEGER] * (DUCKDB_SORT_ROW_BYTES // 4 + 1)
 
 
@@ -247,12 +250,16 @@ class TestWhoSorts:
                 {"of": LARGE, "forms": WIDE[1:]}, SortIn.DUCKDB, "on disk", id="rows not too wide"
             ),
             pytest.param(
-                {"of": LARGE, "forms": WIDE}, SortIn.POSTGRES,
+                {"of": LARGE, "forms": WIDE}, SortIn.DUCKDB, "on disk",
+                id="wide rows of a table that memory holds twice",
+            ),
+            pytest.param(
+                {"of": LARGER, "forms": WIDE}, SortIn.POSTGRES,
                 "rows of about 604 bytes are too long for DuckDB's sort",
                 id="rows too wide",
             ),
             pytest.param(
-                {"of": LARGE, "counted": sizes(each=DUCKDB_SORT_ROW_BYTES)},
+                {"of": LARGER, "counted": sizes(each=DUCKDB_SORT_ROW_BYTES)},
                 SortIn.POSTGRES, "too long",
                 id="rows too long",
             ),
