@@ -223,11 +223,6 @@ EXCEPTIONS = (
         way=_BY_ARROW,
     ),
     Exceptional(
-        reader="duckdb",
-        kinds=("names that differ in case only",),
-        why="the second one gets another name, as `label_1` for `label`",
-    ),
-    Exceptional(
         reader="chdb",
         kinds=("JSON",),
         why="it becomes ClickHouse's JSON type, which takes objects only, each key once, and drops "
@@ -293,14 +288,6 @@ EXCEPTIONS = (
         why="the same, where the setting cannot be made",
         way='spark.read.schema(f"{column} bigint").parquet(path)',
         advice="name the columns that you want, a TIME as microseconds since midnight",
-    ),
-    Exceptional(
-        reader="spark",
-        kinds=("names that differ in case only",),
-        why="Spark does not tell them apart",
-        way="session = spark.newSession()\n"
-        'session.conf.set("spark.sql.caseSensitive", "true")\n'
-        "session.read.parquet(path)",
     ),
     Exceptional(reader="fastparquet", kinds=_FLOATS, why=_NAN),
     Exceptional(
@@ -405,8 +392,8 @@ FILTER_EXCEPTIONS = (
         reader="chdb",
         kinds=("JSON",),
         why="ClickHouse's JSON type is not compared with text",
-        way="query(f\"SELECT n FROM file('{path}', Parquet) WHERE {condition}\", "
-        '"input_format_parquet_enable_json_parsing = 0")',
+        way="found = f\"SELECT n FROM file('{path}', Parquet) WHERE {condition}\"\n"
+        'query(found, "input_format_parquet_enable_json_parsing = 0")',
     ),
     Exceptional(
         reader="spark", kinds=("UUID", "TIME"), why="the file is not opened, as is said above"

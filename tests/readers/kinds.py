@@ -197,13 +197,6 @@ FILES = (
             for number, name in enumerate(_ODD_NAMES)
         ),
     ),
-    Kind(
-        name="names that differ in case only",
-        cases=(
-            case("Label", "text", "VARCHAR", "upper", null=False),
-            case("label", "text", "VARCHAR", "lower", null=False),
-        ),
-    ),
 )
 
 
