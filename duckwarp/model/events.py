@@ -60,7 +60,7 @@ class Event:
     message: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)
     timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
-    subject: object = None
+    subject: object = field(default=None, repr=False)
 
     @property
     def details(self) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ def comparison(column: Column, file: FileColumn, traits: ServerTraits) -> Compar
         return _number(column, file, traits)
     if pg_type.builtin and pg_type.kind == "base" and kind in _TYPED.get(pg_type.name, ()):
         return Comparison(
-            name=column.name,
+            name=column.file_name,
             value=source,
             text="{v}::pg_catalog.text",
             file_text=text_in_duckdb(file.type),
@@ -98,7 +98,7 @@ def comparison(column: Column, file: FileColumn, traits: ServerTraits) -> Compar
     else:
         text = _scalar_text(pg_type, source, file, traits)
     return Comparison(
-        name=column.name,
+        name=column.file_name,
         value=f'({text}) COLLATE "C"',
         text="{v}",
         file_text=text_in_duckdb(file.type),
@@ -112,7 +112,7 @@ def _number(column: Column, file: FileColumn, traits: ServerTraits) -> Compariso
     source = reference(column, pg_type)
     declared = numbers.declares(pg_type, typmod, file.type)
     return Comparison(
-        name=column.name,
+        name=column.file_name,
         value=_plain_number(pg_type, source),
         text="{v}::pg_catalog.text" if declared else _trimmed("{v}", traits),
         file_text=text_in_duckdb(file.type, all_digits=declared),

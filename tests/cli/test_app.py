@@ -210,7 +210,7 @@ class TestExport:
             INSERT INTO long SELECT n, repeat('x', 3000) FROM generate_series(1, 30000) n;
             CREATE TABLE many AS SELECT n, n / 2 AS m FROM generate_series(1, 2000000) n""")
         got = shell(
-            *("export", "--schema", "public", "--plan", "--json", "--memory", "700MB"),
+            *("export", "--schema", "public", "--plan", "--json", "--memory", "480MB"),
             *("--threads", "2"),
             dsn=database.dsn,
         )

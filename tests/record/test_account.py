@@ -35,7 +35,10 @@ def test_the_account_of_a_run_is_its_report(database: Database, tmp_path: Path) 
 def test_what_is_only_staged_is_not_published() -> None:
     account = Account(run_id="r")
     report = Reporter(
-        sink=EventStore("r", listeners=[account.listen]), publication=None, period=None
+        sink=EventStore("r", listeners=[account.listen]),
+        run_id="r",
+        publication=None,
+        period=None,
     )
     result = ExportResult(True, "a", 1, 1, 0.1, "a.parquet", "a.md")
     outcome = SourceOutcome(code="a", state=SourceState.EXPORTED, result=result)
