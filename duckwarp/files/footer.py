@@ -125,7 +125,7 @@ def read_footer(path: Path) -> Struct:
         if None in (metadata.schema, metadata.num_rows, metadata.row_groups):
             raise ValueError("a field is missing")
         metadata.schema = _take_element(iter(metadata.schema))
-    except (TException, EOFError, TypeError, ValueError, RecursionError) as error:
+    except (TException, ArithmeticError, EOFError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the Parquet footer cannot be parsed: {error!r}") from error
     return metadata
 
