@@ -194,8 +194,11 @@ def _keys(number: int, column: PlannedColumn) -> tuple[str, ...]:
 def _text_guard(plan: ExportPlan) -> str:
     """A condition that every row meets, or stops the copy.
 
-    By text that is no UTF-8, or that is more than row groups were made for.
+    By text that is no UTF-8, or that is more than row groups were made for. The reader of bytes
+    has looked at the text that it gives, and a condition would gather its batches.
     """
+    if plan.layout.reader is Reader.BYTES:
+        return ""
     most = plan.layout.max_text_bytes
     lengths = [
         f"coalesce({received_length(plan, c).replace('{d}', f'c{n}')}, 0)"
