@@ -8,8 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from duckwarp.catalog.entry import Entry
+from duckwarp.catalog.update import stage_catalog
 from duckwarp.doctor import Status, diagnose
 from duckwarp.export.preview import plan_export
+from duckwarp.model.dataset import Dataset
 from duckwarp.model.errors import CatalogUnusable
 from duckwarp.model.results import SourceState
 from duckwarp.model.settings import Settings
@@ -67,6 +70,26 @@ def test_what_a_catalog_calls_its_files_leads_nowhere(tmp_path: Path) -> None:
     pq.write_table(rows, output / "catalog.parquet")
     with pytest.raises(CatalogUnusable, match="duckwarp catalog rebuild"):
         verify_files(None, Settings(output_dir=output))
+
+
+def test_codes_of_a_catalog_of_our_own_lead_nowhere(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (tmp_path / "up.parquet").write_bytes(b"PAR1")
+    entries = [
+        Entry(
+            dataset=Dataset(code=code, name=code, schema="s", table="t"),
+            statistics=(),
+            rows=0,
+            size_bytes=0,
+            sha256="",
+            parquet_schema="",
+        )
+        for code in ("../up", "n" * 300, "gone")
+    ]
+    stage_catalog(entries, output)
+    report = verify_files(None, Settings(output_dir=output))
+    assert [each.agreement for each in report.verdicts] == [Agreement.MISSING] * 3
 
 
 def test_codes_that_are_one_file_elsewhere_are_told_apart(
