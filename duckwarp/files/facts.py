@@ -31,8 +31,8 @@ def read_facts(path: Path, *, expected_rows: int | None = None) -> FileFacts:
     `expected_rows`.
     """
     try:
-        size_bytes = path.stat().st_size
-        facts = _facts(read_footer(path), size_bytes)
+        footer = read_footer(path)
+        facts = _facts(footer, path.stat().st_size)
     except (OSError, *_NONSENSE) as error:
         raise SourceError(
             f"the file {name_from_disk(path.name)} cannot be read: {quote_error(error)}"

@@ -177,12 +177,12 @@ class Locked(RunError):
 
 
 class CatalogUnusable(RunError):
-    """The file where the catalog should be is not one that can be kept up to date."""
+    """The file where the catalog should be is not a catalog that can be read and continued."""
 
     def __init__(self, path: object, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"{path} cannot be kept up to date: {reason}; move it away, or put one in its place "
+            f"{path} cannot be used: {reason}; move it away, or put one in its place "
             "that is made from the published files: duckwarp catalog rebuild"
         )
 

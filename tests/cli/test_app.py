@@ -207,10 +207,10 @@ class TestExport:
             INSERT INTO huge SELECT n, convert_to(repeat('x', 6000000), 'UTF8')
             FROM generate_series(1, 12) n;
             CREATE TABLE long (n int, s text); ALTER TABLE long ALTER s SET STORAGE EXTERNAL;
-            INSERT INTO long SELECT n, repeat('x', 3000) FROM generate_series(1, 30000) n;
+            INSERT INTO long SELECT n, repeat('x', 3000) FROM generate_series(1, 45000) n;
             CREATE TABLE many AS SELECT n, n / 2 AS m FROM generate_series(1, 2000000) n""")
         got = shell(
-            *("export", "--schema", "public", "--plan", "--json", "--memory", "480MB"),
+            *("export", "--schema", "public", "--plan", "--json", "--memory", "560MB"),
             *("--threads", "2"),
             dsn=database.dsn,
         )

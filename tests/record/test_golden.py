@@ -29,6 +29,7 @@ VARYING = {
     "taken_at": "T",
     "peak_memory_bytes": 0,
     "size_bytes": 0,
+    "total_bytes": 0,
     "server_host": "H",
     "server_port": "P",
     "database": "D",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from duckwarp import lines
 from duckwarp.model.events import EventType, create_event
+from duckwarp.record import lines
 from duckwarp.record.lines import LineFile
 from duckwarp.record.logfile import LogFile
 from duckwarp.record.store import EventStore
